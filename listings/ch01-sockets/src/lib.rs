@@ -1,1 +1,66 @@
-//! Being built.
+//! Chapter 1: Server-Sent Events over `std::net`, HTTP/1.1 by hand.
+//!
+//! Nothing stands between the reader and the bytes: a socket, a thread for
+//! each connection, and the parts of HTTP that a stream needs.
+//!
+//! - [`server`]: accepts, answers, streams, and ends when told to.
+//! - [`request`]: reads a request head and refuses what is none.
+//! - [`client`]: connects, reads, reconnects.
+//! - [`response`]: reads a response head and takes the body out of its
+//!   framing.
+
+pub mod client;
+pub mod date;
+pub mod request;
+pub mod response;
+pub mod server;
+pub mod url;
+
+use dashboard::{Chapter, Report};
+use std::{
+    error::Error,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    ops::ControlFlow,
+};
+
+// ANCHOR: chapter
+/// What the launcher needs to know of this chapter.
+pub const CHAPTER: Chapter = Chapter {
+    name: "ch01-sockets",
+    about: "Chapter 1: Server-Sent Events over std::net",
+    addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001)),
+    server: |given| {
+        let pace = server::Options {
+            every: given.every,
+            heartbeat: given.heartbeat,
+            ..server::Options::default()
+        };
+        server::run(&given.listener, &pace, &given.stop)
+    },
+    client: read,
+};
+// ANCHOR_END: chapter
+
+// ANCHOR: read
+fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
+    client::read(url, |notice| {
+        match notice {
+            client::Notice::Connecting(url) => {
+                report.note(format_args!("Connecting to {url}"));
+            }
+            client::Notice::Head(head) => {
+                head.lines().for_each(|line| report.note(line));
+            }
+            client::Notice::Open => report.open(),
+            client::Notice::Event(event) => {
+                let id = event.last_event_id;
+                return report.event(event.event_type, event.data, id);
+            }
+            client::Notice::Lost { why, wait } => report
+                .error(false, &format!("{why}; reconnecting in {wait:.1?}")),
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
+}
+// ANCHOR_END: read

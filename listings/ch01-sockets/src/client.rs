@@ -1,0 +1,323 @@
+//! The client: connects, reads events, and connects again as the standard
+//! says.
+
+use crate::{
+    response::{Head, Malformed},
+    url::{Url, UrlError},
+};
+use event_stream::{
+    Decoder, Failure, Item, LimitExceeded, MessageEvent, Reconnection, Verdict,
+};
+use std::{
+    error::Error,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    io::{self, ErrorKind, Read, Write},
+    net::{TcpStream, ToSocketAddrs},
+    ops::ControlFlow,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The most redirects in a row, as a browser's fetch has it.
+const MAX_REDIRECTS: usize = 20;
+/// What connecting to one address may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A stream on which nothing comes for this long is lost. A server that sends
+/// a heartbeat every 15 seconds has missed four.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+
+// ANCHOR: notice
+/// What happens while a stream is read, in the order it happens.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A connection is about to be made.
+    Connecting(&'a Url),
+    /// A head went out or came in: the request's, or the response's.
+    Head(&'a str),
+    /// The response is an event stream.
+    Open,
+    /// An event arrived.
+    Event(MessageEvent<&'a str>),
+    /// The connection is gone; there will be another after `wait`.
+    Lost {
+        /// What happened.
+        why: Lost,
+        /// How long until the next connection.
+        wait: Duration,
+    },
+}
+
+/// Why a connection is over. The client reconnects.
+#[derive(Debug)]
+pub enum Lost {
+    /// The server ended the stream.
+    Ended,
+    /// The connection broke, or could not be made, or fell silent.
+    Io(io::Error),
+    /// What came is not HTTP/1.
+    Malformed(Malformed),
+}
+
+/// Why the client gave up.
+#[derive(Debug)]
+pub enum GivenUp {
+    /// The URL, or one that it was redirected to, cannot be read.
+    Url(UrlError),
+    /// The response is not an event stream.
+    Failure(Failure),
+    /// An event is too large; it would be the next time, too.
+    Limit(LimitExceeded),
+    /// More than 20 redirects, or one without a `Location`.
+    Redirects,
+}
+// ANCHOR_END: notice
+
+// ANCHOR: read
+/// Reads the stream at `url` until `on` breaks off, the server says to stop
+/// (204), or there is no point in going on. Sleeps between connections.
+///
+/// # Errors
+/// If it gave up.
+pub fn read(
+    url: &str,
+    mut on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
+) -> Result<(), GivenUp> {
+    let url = Url::parse(url)?;
+    let started = Instant::now();
+    let mut rules = Reconnection::new(RandomState::new().hash_one(()));
+    loop {
+        let why = match connect(&url, &mut rules, started, &mut on) {
+            Ok(End::Lost(why)) => why,
+            Ok(End::Stopped) => return Ok(()),
+            Err(given_up) => return Err(given_up),
+        };
+        let wait = rules.lost(started.elapsed());
+        if on(Notice::Lost { why, wait }).is_break() {
+            return Ok(());
+        }
+        thread::sleep(wait);
+    }
+}
+
+enum End {
+    Lost(Lost),
+    Stopped,
+}
+// ANCHOR_END: read
+
+// ANCHOR: connect
+/// One connection, redirects and all, from the request to its end.
+fn connect(
+    url: &Url,
+    rules: &mut Reconnection,
+    started: Instant,
+    on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
+) -> Result<End, GivenUp> {
+    let mut url = url.clone();
+    for _ in 0..=MAX_REDIRECTS {
+        if on(Notice::Connecting(&url)).is_break() {
+            return Ok(End::Stopped);
+        }
+        let response = match exchange(&url, rules, on) {
+            Ok(Some(response)) => response,
+            Ok(None) => return Ok(End::Stopped),
+            Err(lost) => return Ok(End::Lost(lost)),
+        };
+        let head = &response.head;
+        if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+            let location = head.location.as_deref();
+            url = url.join(location.ok_or(GivenUp::Redirects)?)?;
+            continue;
+        }
+        let content_type = head.content_type.as_deref();
+        return match rules.response(
+            head.status,
+            content_type,
+            started.elapsed(),
+        ) {
+            Verdict::Read => stream(response, rules, on),
+            Verdict::Stop => Ok(End::Stopped),
+            Verdict::Fail(failure) => Err(GivenUp::Failure(failure)),
+        };
+    }
+    Err(GivenUp::Redirects)
+}
+// ANCHOR_END: connect
+
+struct Response {
+    socket: TcpStream,
+    head: Head,
+    /// What came behind the head with the same read.
+    rest: Vec<u8>,
+}
+
+// ANCHOR: exchange
+/// Sends the request and reads the response head; `None` if `on` broke off.
+fn exchange(
+    url: &Url,
+    rules: &Reconnection,
+    on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
+) -> Result<Option<Response>, Lost> {
+    let mut socket = dial(url)?;
+    socket.set_read_timeout(Some(IDLE_TIMEOUT))?;
+    socket.set_write_timeout(Some(IDLE_TIMEOUT))?;
+    let mut request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
+        url.target, url.authority
+    );
+    for (name, value) in rules.headers() {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request.push_str("\r\n");
+    socket.write_all(request.as_bytes())?;
+    if on(Notice::Head(&request)).is_break() {
+        return Ok(None);
+    }
+
+    let mut bytes = Vec::new();
+    let mut piece = [0; 2048];
+    loop {
+        let length = read_some(&mut socket, &mut piece)?;
+        if length == 0 {
+            return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
+        }
+        bytes.extend_from_slice(&piece[..length]);
+        if let Some((head, end)) = Head::parse(&bytes)? {
+            let rest = bytes.split_off(end);
+            let text = String::from_utf8_lossy(&bytes);
+            if on(Notice::Head(&text)).is_break() {
+                return Ok(None);
+            }
+            return Ok(Some(Response { socket, head, rest }));
+        }
+    }
+}
+// ANCHOR_END: exchange
+
+// ANCHOR: dial
+/// Tries each address of the host in turn.
+fn dial(url: &Url) -> io::Result<TcpStream> {
+    let mut last = io::Error::other("the host name has no address");
+    for addr in url.host_and_port().to_socket_addrs()? {
+        match TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+// ANCHOR_END: dial
+
+// ANCHOR: stream
+/// Reads the body to its end: out of its framing, then into events.
+fn stream(
+    response: Response,
+    rules: &mut Reconnection,
+    on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
+) -> Result<End, GivenUp> {
+    if on(Notice::Open).is_break() {
+        return Ok(End::Stopped);
+    }
+    let Response { mut socket, head, rest } = response;
+    let mut body = head.body();
+    let mut decoder = Decoder::new();
+    let mut buffer = [0; 16 * 1024];
+    let mut bytes = &*rest;
+    loop {
+        loop {
+            let mut chunk = match body.next(&mut bytes) {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => return Ok(End::Lost(error.into())),
+            };
+            while let Some(item) = decoder.next(&mut chunk)? {
+                rules.item(&item);
+                if let Item::Event(event) = item
+                    && on(Notice::Event(event)).is_break()
+                {
+                    return Ok(End::Stopped);
+                }
+            }
+        }
+        if body.has_ended() {
+            return Ok(End::Lost(Lost::Ended));
+        }
+        bytes = match read_some(&mut socket, &mut buffer) {
+            Ok(0) => return Ok(End::Lost(Lost::Ended)),
+            Ok(length) => &buffer[..length],
+            Err(error) => return Ok(End::Lost(error.into())),
+        };
+    }
+}
+// ANCHOR_END: stream
+
+fn read_some(socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // What a read timeout is called differs between systems.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            read => return read,
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => write!(f, "the server ended the stream"),
+            Self::Io(error) => match error.kind() {
+                ErrorKind::TimedOut => {
+                    write!(f, "nothing came for {IDLE_TIMEOUT:?}")
+                }
+                ErrorKind::UnexpectedEof => {
+                    write!(f, "the server closed before it answered")
+                }
+                _ => write!(f, "{error}"),
+            },
+            Self::Malformed(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(error) => write!(f, "{error}"),
+            Self::Failure(failure) => write!(f, "{failure}"),
+            Self::Limit(error) => write!(f, "{error}"),
+            Self::Redirects => {
+                write!(f, "redirected without end or without a Location")
+            }
+        }
+    }
+}
+
+impl Error for GivenUp {}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Malformed> for Lost {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl From<UrlError> for GivenUp {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
+    }
+}
+
+impl From<LimitExceeded> for GivenUp {
+    fn from(error: LimitExceeded) -> Self {
+        Self::Limit(error)
+    }
+}
