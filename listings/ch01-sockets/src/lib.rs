@@ -16,7 +16,7 @@ pub mod response;
 pub mod server;
 pub mod url;
 
-use dashboard::{Chapter, Report};
+use dashboard::{Chapter, Report, say};
 use std::{
     error::Error,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -35,7 +35,7 @@ pub const CHAPTER: Chapter = Chapter {
             heartbeat: given.heartbeat,
             ..server::Options::default()
         };
-        server::run(&given.listener, &pace, &given.stop)
+        server::run(&given.listener, &pace, &given.stop, &|line| say(line))
     },
     client: read,
 };

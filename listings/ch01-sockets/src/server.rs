@@ -4,10 +4,10 @@ use crate::{
     date::http_date,
     request::{self, Refusal, Request, Status},
 };
-use dashboard::say;
 use event_stream::{Event, HEARTBEAT, MIME_TYPE};
 use std::{
     collections::HashMap,
+    fmt,
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -46,6 +46,9 @@ impl Default for Options {
     }
 }
 
+/// Where a server says what happens: one line at a time, from any thread.
+pub type Log<'a> = &'a (dyn Fn(fmt::Arguments<'_>) + Sync);
+
 /// Connections beyond the readers: those that are still sending a request or
 /// are being refused. When all are taken, the next connection waits in the
 /// listener's backlog.
@@ -58,6 +61,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// What the threads share.
 struct Server<'a> {
     options: &'a Options,
+    log: Log<'a>,
     state: Mutex<State>,
     /// Signalled when the server stops.
     stop: Condvar,
@@ -85,11 +89,13 @@ pub fn run(
     listener: &TcpListener,
     options: &Options,
     stop: &Receiver<()>,
+    log: Log<'_>,
 ) -> io::Result<()> {
     let addr = listener.local_addr()?;
-    say(format_args!("Server running at http://{addr}/events"));
+    log(format_args!("Server running at http://{addr}/events"));
     let server = Server {
         options,
+        log,
         state: Mutex::default(),
         stop: Condvar::new(),
         ended: Condvar::new(),
@@ -143,7 +149,7 @@ impl Server<'_> {
                 // Out of descriptors, perhaps: those that are open go on, and
                 // the next try must not turn in circles.
                 Err(error) => {
-                    say(format_args!("Cannot accept: {error}"));
+                    (self.log)(format_args!("Cannot accept: {error}"));
                     if self.stops_within(GRACE) {
                         return;
                     }
@@ -157,7 +163,7 @@ impl Server<'_> {
             let thread = thread::Builder::new()
                 .spawn_scoped(scope, move || connection.serve());
             if let Err(error) = thread {
-                say(format_args!("No thread for {peer}: {error}"));
+                (self.log)(format_args!("No thread for {peer}: {error}"));
             }
         }
     }
@@ -241,9 +247,11 @@ struct Place<'a>(&'a Server<'a>);
 impl<'a> Place<'a> {
     fn take(server: &'a Server<'a>) -> Option<Self> {
         let mut state = server.lock();
-        let is_free = state.readers < server.options.max_readers;
-        state.readers += usize::from(is_free);
-        is_free.then_some(Self(server))
+        if state.readers >= server.options.max_readers {
+            return None;
+        }
+        state.readers += 1;
+        Some(Self(server))
     }
 }
 
@@ -254,18 +262,22 @@ impl Drop for Place<'_> {
 }
 
 impl Connection<'_> {
+    fn say(&self, line: fmt::Arguments<'_>) {
+        (self.server.log)(line);
+    }
+
     // ANCHOR: serve
     fn serve(&self) {
         let peer = self.peer;
-        say(format_args!("Connected by {peer}"));
+        self.say(format_args!("Connected by {peer}"));
         match self.answer() {
             Ok(()) => self.close(),
-            Err(error) if is_timeout(&error) => say(format_args!(
+            Err(error) if is_timeout(&error) => self.say(format_args!(
                 "Cut off {peer}: it read nothing for {:?}",
                 self.server.options.write_timeout
             )),
             Err(error) => {
-                say(format_args!("Client disconnected: {peer} ({error})"));
+                self.say(format_args!("Client disconnected: {peer} ({error})"));
             }
         }
     }
@@ -314,7 +326,9 @@ impl Connection<'_> {
         let Options { every, heartbeat, .. } = *self.server.options;
         let head = stream_head();
         self.send(head.as_bytes())?;
-        head.trim_end().lines().for_each(say);
+        head.trim_end()
+            .lines()
+            .for_each(|line| self.say(format_args!("{line}")));
         let mut out = Vec::new();
         for number in first..=u64::MAX {
             if self.server.stops_within(Duration::ZERO) {
@@ -328,7 +342,7 @@ impl Connection<'_> {
             event.encode(&mut out);
             self.send(&out)?;
             let peer = self.peer;
-            say(format_args!("Sent event {number} to {peer}: {greeting}"));
+            self.say(format_args!("Sent event {number} to {peer}: {greeting}"));
 
             let event_sent = Instant::now();
             let mut last_sent = event_sent;
@@ -363,7 +377,7 @@ impl Connection<'_> {
         hint: &str,
         is_head: bool,
     ) -> io::Result<()> {
-        say(format_args!("Refused {}: {code} {phrase}", self.peer));
+        self.say(format_args!("Refused {}: {code} {phrase}", self.peer));
         let body = format!("{code} {phrase}\n{hint}");
         let head = format!(
             "HTTP/1.1 {code} {phrase}\r\n\
@@ -398,7 +412,7 @@ impl Connection<'_> {
                 Ok(_) => {}
             }
         }
-        say(format_args!("Closed {}", self.peer));
+        self.say(format_args!("Closed {}", self.peer));
     }
     // ANCHOR_END: close
 }

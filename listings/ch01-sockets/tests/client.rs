@@ -1,0 +1,142 @@
+//! The parts of the client that need no socket: URLs, heads and framings.
+//! What every client must do is in `contract.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use ch01_sockets::{
+    response::{Body, Head, Malformed},
+    url::Url,
+};
+
+#[test]
+fn urls() {
+    for (text, authority, target) in [
+        ("http://localhost", "localhost", "/"),
+        ("http://localhost:9001/events", "localhost:9001", "/events"),
+        ("HTTP://a.b/c?d=e#f", "a.b", "/c?d=e"),
+        ("http://[::1]:80?q", "[::1]:80", "/?q"),
+    ] {
+        let url = Url::parse(text).unwrap();
+        assert_eq!((&*url.authority, &*url.target), (authority, target));
+    }
+    for (text, said) in [
+        ("https://localhost/", "\"https\" is not http://"),
+        ("localhost:9001", "\"localhost:9001\" is not http://"),
+        ("", "\"\" is not http://"),
+        ("http:///events", "\"\" is not a host"),
+        ("http://me@host/", "\"me@host\" is not a host"),
+        ("http://host:99999/", "\"host:99999\" is not a host"),
+        ("http://host:/", "\"host:\" is not a host"),
+        ("http://host/a b", "' ' must be percent-encoded"),
+        ("http://host/\r\nX: y", "'\\r' must be percent-encoded"),
+        ("http://höst/", "'ö' must be percent-encoded"),
+    ] {
+        let error = Url::parse(text).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn locations() {
+    let base = Url::parse("http://h:1/a/b?q").unwrap();
+    for (location, expected) in [
+        ("/x", "http://h:1/x"),
+        ("x", "http://h:1/a/x"),
+        ("?z", "http://h:1/a/b?z"),
+        ("//other/x", "http://other/x"),
+        ("http://other:2/x?y", "http://other:2/x?y"),
+        ("/x?to=http://other/", "http://h:1/x?to=http://other/"),
+        ("../x", "http://h:1/x"),
+        ("./x/./y/..", "http://h:1/a/x/"),
+        ("../../../x", "http://h:1/x"),
+    ] {
+        let joined = base.join(location).unwrap().to_string();
+        assert_eq!(joined, expected, "{location}");
+    }
+    base.join("https://h/x").unwrap_err();
+}
+
+/// The body of `response`, whose bytes come in two pieces, and whether it
+/// ended.
+fn body_of(response: &[u8], cut: usize) -> Result<(Vec<u8>, bool), Malformed> {
+    let (head, length) = Head::parse(response)?.unwrap();
+    let mut body: Body = head.body();
+    let mut received = Vec::new();
+    let rest = &response[length..];
+    let (first, second) = rest.split_at(cut.min(rest.len()));
+    for mut bytes in [first, second] {
+        while let Some(piece) = body.next(&mut bytes)? {
+            received.extend_from_slice(piece);
+        }
+    }
+    Ok((received, body.has_ended()))
+}
+
+#[test]
+fn framings_cut_anywhere() {
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+    for (fields, expected, ended) in [
+        ("\r\ndata: x\n\n".to_owned(), "data: x\n\n", false),
+        ("Content-Length: 3\r\n\r\nabc".into(), "abc", true),
+        ("Content-Length: 3\r\n\r\nabcdef".into(), "abc", true),
+        ("Content-Length: 3\r\n\r\nab".into(), "ab", false),
+        ("content-length: 0\r\n\r\n".into(), "", true),
+        (format!("{chunked}3\r\nabc\r\n0\r\n\r\n"), "abc", true),
+        (format!("{chunked}1\r\na\r\n02;x=y\r\nbc\r\n0\r\n\r\n"), "abc", true),
+        (format!("{chunked}A \r\n0123456789\r\n"), "0123456789", false),
+        (format!("{chunked}1\na\n0\nTrailer: x\n\n"), "a", true),
+        (format!("Content-Length: 9\r\n{chunked}1\r\na\r\n"), "a", false),
+    ] {
+        let response = format!("HTTP/1.1 200 OK\r\n{fields}");
+        for cut in 0..response.len() {
+            let (body, has_ended) = body_of(response.as_bytes(), cut).unwrap();
+            assert_eq!(str::from_utf8(&body), Ok(expected), "{response:?}");
+            assert_eq!(has_ended, ended, "{response:?} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn broken_framings_are_errors() {
+    let long = format!("1;{}\r\n", "x".repeat(5000));
+    let trailers = format!("0\r\n{}", "a: b\r\n".repeat(20_000));
+    for chunks in [
+        "\r\n",
+        "x\r\n",
+        "-1\r\n",
+        "1\r\nab",
+        "FFFFFFFFFFFFFFFFF\r\n",
+        &long,
+        &trailers,
+    ] {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        body_of(format!("{head}{chunks}").as_bytes(), 0).unwrap_err();
+    }
+}
+
+#[test]
+fn heads() {
+    let parse = |text: &str| Head::parse(text.as_bytes());
+    let status = |text: &str| parse(text).unwrap().map(|(head, _)| head.status);
+    assert_eq!(status("HTTP/1.1 200 OK\r\n\r\n"), Some(200));
+    assert_eq!(status("HTTP/1.0 404\n\n"), Some(404));
+    assert_eq!(status("HTTP/1.1 200 OK\r\nA: b\r\n"), None);
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    assert_eq!(status(early), None);
+    assert_eq!(status(&format!("{early}HTTP/1.1 204 \r\n\r\n")), Some(204));
+    for bad in [
+        "HTTP/2 200 OK\r\n\r\n",
+        "HTTP/1.1 99 OK\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "SSH-2.0-x\r\n\r\n",
+        "\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\r\n folded\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n",
+        &"x".repeat(20_000),
+    ] {
+        parse(bad).expect_err(bad);
+    }
+}
