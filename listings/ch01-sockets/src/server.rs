@@ -39,7 +39,7 @@ impl Default for Options {
         Self {
             every: Duration::from_secs(2),
             heartbeat: Duration::from_secs(15),
-            max_readers: 1000,
+            max_readers: 500,
             head_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
         }
@@ -276,9 +276,10 @@ impl Connection<'_> {
                 "Cut off {peer}: it read nothing for {:?}",
                 self.server.options.write_timeout
             )),
-            Err(error) => {
-                self.say(format_args!("Client disconnected: {peer} ({error})"));
+            Err(error) if has_left(&error) => {
+                self.say(format_args!("Client disconnected: {peer}"));
             }
+            Err(error) => self.say(format_args!("Lost {peer}: {error}")),
         }
     }
 
@@ -446,6 +447,16 @@ fn first_event(request: &Request) -> u64 {
         .unwrap_or(1)
 }
 // ANCHOR_END: first_event
+
+fn has_left(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::UnexpectedEof
+    )
+}
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ch01_sockets::server::{self, Options};
+use contract::Program;
 use event_stream::{Decoder, Item};
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -146,6 +147,32 @@ fn past_the_limit_503_until_a_reader_leaves() {
         read_head(&mut server.send(request)).starts_with("HTTP/1.1 200 ")
     });
     next_event(&mut second);
+}
+
+/// In a process of its own, since the two ends of 500 connections are more
+/// descriptors than one process may have on some systems.
+#[test]
+fn five_hundred_readers_and_the_next_is_refused() {
+    let exe = env!("CARGO_BIN_EXE_ch01-sockets");
+    let args = ["server", "--addr", "127.0.0.1:0", "--every", "1h"];
+    let server = Program::new(exe).spawn(&args).unwrap();
+    let soon = Instant::now() + PATIENCE;
+    let line = server.line(soon).unwrap();
+    let (_, addr) = line.split_once("http://").unwrap();
+    let addr = addr.trim_end_matches("/events");
+    let connect = || {
+        let mut socket = TcpStream::connect(addr).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = "GET /events HTTP/1.1\r\nHost: test\r\n\r\n";
+        socket.write_all(request.as_bytes()).unwrap();
+        BufReader::new(socket)
+    };
+    let mut readers: Vec<_> = (0..500).map(|_| connect()).collect();
+    for reader in &mut readers {
+        assert!(read_head(reader).starts_with("HTTP/1.1 200 "));
+        assert_eq!(next_event(reader), "Hello! This is event 1");
+    }
+    assert!(read_head(&mut connect()).starts_with("HTTP/1.1 503 "));
 }
 
 #[test]
