@@ -221,7 +221,8 @@ fn stream(
     }
     let Response { mut socket, head, rest } = response;
     let mut body = head.body();
-    let mut decoder = Decoder::new();
+    let id = rules.last_event_id();
+    let mut decoder = Decoder::new().with_last_event_id(id);
     let mut buffer = [0; 16 * 1024];
     let mut bytes = &*rest;
     loop {
