@@ -79,7 +79,7 @@ impl Error for LimitExceeded {}
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 // ANCHOR: decoder
-/// Decodes one event stream, §9.2.5 and §9.2.6.
+/// Decodes one event stream, §9.2.6.
 ///
 /// ```
 /// use event_stream::{Decoder, Item};
@@ -185,6 +185,22 @@ impl Decoder {
         }
     }
 
+    // ANCHOR: resume
+    /// The same decoder with the last event ID of the connection before, for
+    /// a stream that is resumed: its events carry that ID until an `id` field
+    /// sets another.
+    ///
+    /// §9.2.6 says that the buffer starts out empty. Taken by its letter, the
+    /// first event without an ID would make a client forget what it resumed
+    /// from. Browsers carry the ID over, and the test `format-field-id-2` of
+    /// the Web Platform Tests asks for it.
+    #[must_use]
+    pub fn with_last_event_id(mut self, id: impl Into<String>) -> Self {
+        self.last_event_id = id.into();
+        self
+    }
+    // ANCHOR_END: resume
+
     /// The last event ID of the stream so far (the standard's *string*, not
     /// the buffer: an unfinished block has not changed it).
     #[must_use]
@@ -195,8 +211,9 @@ impl Decoder {
     /// Takes the next item from the front of `chunk`, and the bytes that made
     /// it; `None` once the chunk is used up. Call it until then, then again
     /// with the next chunk. An event that is unfinished when the stream ends
-    /// is to be dropped, and so is the decoder: a new stream starts with a
-    /// new one (§9.2.6).
+    /// is to be dropped, and so is the decoder (§9.2.6): a new stream starts
+    /// with a new one, told the ID by
+    /// [`with_last_event_id`](Self::with_last_event_id).
     ///
     /// # Errors
     /// If an event is larger than the limit. Every later call fails likewise.
@@ -301,6 +318,7 @@ impl Decoder {
     }
     // ANCHOR_END: advance
 
+    // ANCHOR: limit
     /// Holds the line that goes on with `piece`, `consumed` bytes into the
     /// chunk, against the limit. Only what counts is counted, so that the
     /// outcome does not depend on where chunks are cut.
@@ -310,23 +328,26 @@ impl Decoder {
         borrowed: Option<&[u8]>,
         consumed: usize,
     ) -> Result<(), LimitExceeded> {
-        let mut held = self.buffer.len() - self.line_start;
-        held += borrowed.map_or(0, <[u8]>::len) + self.event_type.len();
-        held += self.data.as_ref().map_or(0, Range::len);
+        let mut block = borrowed.map_or(0, <[u8]>::len);
+        block += self.event_type.len();
+        block += self.data.as_ref().map_or(0, Range::len);
         if self.block_has_id {
-            held += self.id_buffer.len();
+            block += self.id_buffer.len();
         }
-        let room = self.limit.saturating_sub(held);
-        if piece.len() <= room {
+        let room = self.limit.saturating_sub(block);
+        let line = self.buffer.len() - self.line_start;
+        if line + piece.len() <= room {
             return Ok(());
         }
+        let line_start = self.offset + consumed as u64 - line as u64;
         let exceeded = LimitExceeded {
             limit: self.limit,
-            offset: self.offset + (consumed + room) as u64,
+            offset: line_start + room as u64,
         };
         self.exceeded = Some(exceeded);
         Err(exceeded)
     }
+    // ANCHOR_END: limit
 
     /// A blank line: the end of a block.
     fn dispatch<'c>(
@@ -414,7 +435,7 @@ impl Decoder {
         }
     }
 
-    /// §9.2.5: one BOM at the start of the stream is not part of it. It may
+    /// §9.2.6: one BOM at the start of the stream is not part of it. It may
     /// come in pieces, and what looked like one may turn out to be a line.
     #[cold]
     fn skip_bom(&mut self, chunk: &mut &[u8]) {
@@ -504,7 +525,7 @@ fn split(line: &[u8]) -> (Field, usize) {
 // ANCHOR: text
 /// The value as text. Line ends, colons and field names are ASCII, which no
 /// UTF-8 sequence contains, so decoding value by value repairs what decoding
-/// the whole stream first would repair (§9.2.5: "UTF-8 decode").
+/// the whole stream first would repair (§9.2.6: "UTF-8 decode").
 fn text<'a>(
     value: &Value<'a>,
     buffer: &'a [u8],
@@ -512,9 +533,22 @@ fn text<'a>(
 ) -> &'a str {
     let bytes = value.bytes(buffer);
     core::str::from_utf8(bytes).unwrap_or_else(|_| {
-        *repaired = String::from_utf8_lossy(bytes).into_owned();
+        repaired.clear();
+        repair(bytes, repaired);
         repaired
     })
+}
+
+/// One U+FFFD for each maximal part of a sequence that is not UTF-8, as the
+/// Encoding standard has it.
+#[cold]
+fn repair(bytes: &[u8], text: &mut String) {
+    for part in bytes.utf8_chunks() {
+        text.push_str(part.valid());
+        if !part.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
 }
 // ANCHOR_END: text
 
@@ -522,7 +556,7 @@ fn replace(text: &mut String, value: &[u8]) {
     text.clear();
     match core::str::from_utf8(value) {
         Ok(value) => text.push_str(value),
-        Err(_) => text.push_str(&String::from_utf8_lossy(value)),
+        Err(_) => repair(value, text),
     }
 }
 

@@ -64,7 +64,7 @@ impl<'a> Event<'a> {
         mut self,
         event_type: impl Into<Cow<'a, str>>,
     ) -> Result<Self, FieldError> {
-        self.event_type = refuse("event", event_type.into(), &['\r', '\n'])?;
+        self.event_type = refuse("event", event_type.into(), b"\r\n")?;
         Ok(self)
     }
 
@@ -78,7 +78,7 @@ impl<'a> Event<'a> {
         mut self,
         id: impl Into<Cow<'a, str>>,
     ) -> Result<Self, FieldError> {
-        self.id = Some(refuse("id", id.into(), &['\r', '\n', '\0'])?);
+        self.id = Some(refuse("id", id.into(), b"\r\n\0")?);
         Ok(self)
     }
     // ANCHOR_END: refuse
@@ -164,7 +164,7 @@ impl<'a> Comment<'a> {
     /// # Errors
     /// If it contains CR or LF: the rest would become a line of its own.
     pub fn new(text: impl Into<Cow<'a, str>>) -> Result<Self, FieldError> {
-        refuse("comment", text.into(), &['\r', '\n']).map(Self)
+        refuse("comment", text.into(), b"\r\n").map(Self)
     }
 
     /// Appends the comment to `out` as it goes over the wire.
@@ -238,10 +238,11 @@ impl Error for FieldError {}
 fn refuse<'a>(
     field: &'static str,
     text: Cow<'a, str>,
-    refused: &[char],
+    refused: &[u8],
 ) -> Result<Cow<'a, str>, FieldError> {
-    match text.char_indices().find(|(_, c)| refused.contains(c)) {
-        Some((position, character)) => {
+    match text.bytes().position(|byte| refused.contains(&byte)) {
+        Some(position) => {
+            let character = char::from(text.as_bytes()[position]);
             Err(FieldError { field, character, position })
         }
         None => Ok(text),

@@ -11,7 +11,8 @@ use core::{error::Error, fmt, time::Duration};
 /// The caller connects with [`headers`](Self::headers); reports
 /// [`response`](Self::response), each [`item`](Self::item) and, when the
 /// connection is over or could not be made, [`lost`](Self::lost); and waits as
-/// long as that says before it connects again.
+/// long as that says before it connects again. Each new decoder is told the
+/// ID: [`Decoder::with_last_event_id`](crate::Decoder::with_last_event_id).
 #[derive(Clone, Debug)]
 pub struct Reconnection {
     time: Duration,
@@ -91,7 +92,8 @@ impl Reconnection {
 
     // ANCHOR: headers
     /// The header fields to connect with: `Accept`, `Cache-Control`, and
-    /// `Last-Event-ID` if there is one that a header can carry.
+    /// `Last-Event-ID` if there is one that a header can carry. It need not
+    /// be ASCII: send the UTF-8 bytes of the value (§9.2.3).
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let id = &*self.last_event_id;
         let id = (!id.is_empty() && is_field_value(id)).then_some(id);

@@ -1,0 +1,173 @@
+//! What fixtures cannot show: the limit, the ID across connections, and when
+//! an item comes out.
+
+use crate::said::{Said, decode, items};
+use event_stream::{Decoder, Item, LimitExceeded};
+
+/// The error of a stream, which must be the same however it is cut.
+#[track_caller]
+fn exceeded(limit: usize, stream: &[u8]) -> Option<LimitExceeded> {
+    let whole = decode(&mut Decoder::with_limit(limit), [stream]);
+    for size in 1..stream.len() {
+        let pieces =
+            decode(&mut Decoder::with_limit(limit), stream.chunks(size));
+        assert_eq!(pieces, whole, "in pieces of {size}");
+    }
+    whole.1
+}
+
+fn at(limit: usize, offset: u64) -> LimitExceeded {
+    LimitExceeded { limit, offset }
+}
+
+#[test]
+fn an_item_comes_out_with_its_last_byte() {
+    let stream = b": c\nretry: 1\nid: 1\n\nevent: t\r\ndata: x\r\n\r";
+    let ends = [3, 12, 19, stream.len() - 1];
+    let mut decoder = Decoder::new();
+    for (at, mut byte) in stream.chunks(1).enumerate() {
+        let item = decoder.next(&mut byte).unwrap();
+        assert_eq!(item.is_some(), ends.contains(&at), "at byte {at}");
+    }
+}
+
+#[test]
+fn a_chunk_without_bytes_changes_nothing() {
+    let chunks = ["", "data: x\r", "", "\n\r", "", "\ndata: y\n", "", "\n"];
+    assert_eq!(
+        items(chunks.map(str::as_bytes)),
+        [Said::event("message", "x", ""), Said::event("message", "y", "")]
+    );
+}
+
+#[test]
+fn data_of_one_line_is_borrowed_from_the_chunk() {
+    let chunk = b"data: Hello\n\n".as_slice();
+    let mut rest = chunk;
+    let mut decoder = Decoder::new();
+    let Ok(Some(Item::Event(event))) = decoder.next(&mut rest) else {
+        panic!("an event")
+    };
+    assert!(chunk.as_ptr_range().contains(&event.data.as_ptr()));
+}
+
+#[test]
+fn the_string_changes_at_the_blank_line_and_not_before() {
+    let mut decoder = Decoder::new();
+    assert_eq!(decoder.last_event_id(), "");
+    decode(&mut decoder, [b"id: 1\n\nid: 2\ndata: x\n".as_slice()]);
+    assert_eq!(decoder.last_event_id(), "1");
+    decode(&mut decoder, [b"\n".as_slice()]);
+    assert_eq!(decoder.last_event_id(), "2");
+}
+
+#[test]
+fn a_new_connection_carries_the_id_of_the_one_before() {
+    let mut decoder = Decoder::new().with_last_event_id("7");
+    assert_eq!(decoder.last_event_id(), "7");
+    let stream = b"data: a\n\nid: 8\ndata: b\n\nid\n\ndata: c\n\n";
+    assert_eq!(
+        decode(&mut decoder, [stream.as_slice()]).0,
+        [
+            Said::event("message", "a", "7"),
+            Said::event("message", "b", "8"),
+            Said::Id(String::new()),
+            Said::event("message", "c", ""),
+        ]
+    );
+}
+
+#[test]
+fn an_endless_line_fails_at_the_limit() {
+    let mut decoder = Decoder::with_limit(1000);
+    let mut fed = 0;
+    let error = loop {
+        match decoder.next(&mut b"data: endless ".as_slice()) {
+            Ok(item) => assert_eq!(item, None),
+            Err(error) => break error,
+        }
+        fed += 14;
+        assert!(fed <= 1000, "the decoder holds {fed} bytes");
+    };
+    assert_eq!(error, LimitExceeded { limit: 1000, offset: 1000 });
+    assert_eq!(
+        error.to_string(),
+        "an event is larger than 1000 bytes (at byte 1000 of the stream); \
+         raise the limit if events may be this large"
+    );
+}
+
+#[test]
+fn after_the_error_every_call_fails_likewise() {
+    let mut decoder = Decoder::with_limit(4);
+    let error = decoder.next(&mut b"data: x".as_slice()).unwrap_err();
+    for mut later in [b"".as_slice(), b"\n", b"\n\ndata: x\n\n"] {
+        assert_eq!(decoder.next(&mut later), Err(error));
+    }
+}
+
+#[test]
+fn an_event_of_exactly_the_limit_passes() {
+    assert_eq!(exceeded(7, b"data: x\n\n"), None);
+    assert_eq!(exceeded(6, b"data: x\n\n"), Some(at(6, 6)));
+    assert_eq!(exceeded(0, b"\r\n\n\r"), None);
+    assert_eq!(exceeded(0, b"\n:\n"), Some(at(0, 1)));
+}
+
+#[test]
+fn data_type_and_id_count_until_the_blank_line() {
+    // Held when the last line comes: "aaa" and LF and "bbb".
+    let stream = b"data: aaa\ndata: bbb\ndata: c\n\n";
+    assert_eq!(exceeded(14, stream), None);
+    assert_eq!(exceeded(13, stream), Some(at(13, 20 + 6)));
+    // Held when the last line comes: "tt" and "iii".
+    let stream = b"event: tt\nid: iii\ndata: x\n\n";
+    assert_eq!(exceeded(12, stream), None);
+    assert_eq!(exceeded(11, stream), Some(at(11, 18 + 6)));
+}
+
+#[test]
+fn a_block_starts_with_the_whole_limit_again() {
+    let stream = b"event: t\nid: 1\ndata: x\n\n".repeat(50);
+    assert_eq!(exceeded(9, &stream), None);
+}
+
+#[test]
+fn the_id_of_an_earlier_block_does_not_count() {
+    let stream = b"id: 12345\n\nid: 1\n\ndata: 123\n\n";
+    assert_eq!(exceeded(9, stream), None);
+}
+
+#[test]
+fn lines_that_leave_nothing_behind_never_add_up() {
+    let mut decoder = Decoder::with_limit(16);
+    let lines = b"foo: bar\n: heartbeat\nretry: 5\nid: \0\nnonsense\n";
+    for _ in 0..10_000 {
+        let (said, error) = decode(&mut decoder, [lines.as_slice()]);
+        assert_eq!((said.len(), error), (2, None));
+    }
+}
+
+#[test]
+fn empty_lines_of_data_add_up() {
+    // Six of them are five LFs, to which the seventh would add `data`.
+    assert_eq!(exceeded(8, b"data\n".repeat(6).as_slice()), None);
+    assert_eq!(
+        exceeded(8, b"data\n".repeat(9).as_slice()),
+        Some(at(8, 6 * 5 + 3))
+    );
+}
+
+#[test]
+fn the_offset_counts_a_bom_and_what_only_looked_like_one() {
+    assert_eq!(exceeded(4, b"\xEF\xBB\xBFdata: x\n\n"), Some(at(4, 7)));
+    assert_eq!(exceeded(1, b"\xEF\xBBdata: x\n\n"), Some(at(1, 1)));
+    assert_eq!(exceeded(1, b"\xEF\xBB\n"), Some(at(1, 1)));
+}
+
+#[test]
+fn the_offset_is_that_of_the_stream_and_not_of_the_event() {
+    let mut stream = b"data: a\n\n".repeat(10);
+    stream.extend(b"data: too long\n\n");
+    assert_eq!(exceeded(10, &stream), Some(at(10, 90 + 10)));
+}

@@ -1,0 +1,135 @@
+//! `examples/decode.rs` as a process.
+
+use std::{
+    env::consts::EXE_SUFFIX,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+/// `cargo test` builds the examples beside the tests.
+pub(crate) fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let directory = test.ancestors().nth(2).unwrap().join("examples");
+    let program = directory.join(format!("decode{EXE_SUFFIX}"));
+    assert!(
+        program.exists(),
+        "{} is missing: `cargo test -p event-stream --examples` builds it",
+        program.display()
+    );
+    program
+}
+
+fn start() -> Child {
+    Command::new(program())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Writes everything, and reads what comes meanwhile.
+fn run(input: Vec<u8>) -> Output {
+    let mut child = start();
+    let mut stdin = child.stdin.take().unwrap();
+    // It may stop reading early: then the pipe is closed, and that is well.
+    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// The lines of a stream, one by one, with a deadline.
+fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            if sender.send(line.unwrap()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+#[test]
+fn each_item_is_printed_before_the_next_byte_is_sent() {
+    let mut child = start();
+    let mut stdin = child.stdin.take().unwrap();
+    let lines = lines(child.stdout.take().unwrap());
+    for (pieces, line) in [
+        (
+            ["da", "ta: a\n\n"].as_slice(),
+            r#"{"kind":"event","type":"message","data":"a","id":""}"#,
+        ),
+        (&[": hea", "rtbeat\n"], r#"{"kind":"comment","text":"heartbeat"}"#),
+        (&["retry: 5\n"], r#"{"kind":"retry","ms":5}"#),
+        (&["\nid: \"1\"\n", "\n"], r#"{"kind":"id","id":"\"1\""}"#),
+        (
+            &["event: t\rdata: x\r", "\r"],
+            r#"{"kind":"event","type":"t","data":"x","id":"\"1\""}"#,
+        ),
+    ] {
+        for piece in pieces {
+            stdin.write_all(piece.as_bytes()).unwrap();
+        }
+        let printed = lines.recv_timeout(Duration::from_secs(30));
+        assert_eq!(printed.as_deref(), Ok(line));
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    assert!(lines.recv().is_err(), "and nothing more");
+}
+
+#[test]
+fn it_prints_what_the_fixtures_expect() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    for name in ["event-all-fields", "id-only-block", "comment", "retry-huge"] {
+        let stream = fs::read(directory.join(name).with_extension("sse"));
+        let expected =
+            fs::read_to_string(directory.join(name).with_extension("jsonl"));
+        let output = run(stream.unwrap());
+        assert!(output.status.success());
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            expected.unwrap().replace("\r\n", "\n"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_event_past_the_limit_ends_it_with_a_message() {
+    let mut stream = b"data: fine\n\ndata: ".to_vec();
+    stream.resize(17 * 1024 * 1024, b'x');
+    let output = run(stream);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "{\"kind\":\"event\",\"type\":\"message\",\"data\":\"fine\",\
+         \"id\":\"\"}\n"
+    );
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "decode: an event is larger than 16777216 bytes (at byte 16777228 of \
+         the stream); raise the limit if events may be this large\n"
+    );
+}
+
+#[test]
+fn it_ends_quietly_when_nobody_reads_on() {
+    let mut child = start();
+    drop(child.stdout.take().unwrap());
+    let mut stdin = child.stdin.take().unwrap();
+    // The first print fails; that it left shows at the latest when the pipe
+    // is full.
+    while stdin.write_all(&b"data: x\n\n".repeat(100)).is_ok() {}
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stderr, b"");
+    assert!(output.status.success(), "{}", output.status);
+}

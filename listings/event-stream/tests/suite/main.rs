@@ -1,0 +1,13 @@
+//! The tests of `event-stream`, through its public face: one program, so that
+//! it links once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod decoder;
+mod encoder;
+mod example;
+mod fixtures;
+mod properties;
+mod reconnection;
+mod reference;
+mod said;
+mod transcripts;
