@@ -1,1 +1,357 @@
-//! Being built.
+//! The launcher of every chapter: one executable in three roles.
+//!
+//! Without a role it opens the dashboard, which starts the same executable
+//! twice more, as `server` and as `client`, and shows what they really print.
+//! `cargo run` builds no sibling binaries, so the roles are arguments.
+//!
+//! - [`Report`] and [`say`]: what the roles print
+//! - [`state`] and [`view`]: the dashboard without its I/O, both pure
+//! - the private modules `launch` and `child`: terminal, signals, processes
+
+mod child;
+mod launch;
+mod report;
+pub mod scrollback;
+pub mod state;
+pub mod view;
+
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU64;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, RecvError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use report::{Report, say};
+
+/// How long a server may take to return once it was told to stop.
+const GRACE: Duration = Duration::from_millis(900);
+
+/// What a client comes to. The launcher tells the error and ends with 1.
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+// ANCHOR: chapter
+/// What a chapter hands to the launcher.
+#[derive(Debug, Clone, Copy)]
+pub struct Chapter {
+    /// The crate's name, such as `ch01-sockets`.
+    pub name: &'static str,
+    /// One line for `--help`.
+    pub about: &'static str,
+    /// Where the server listens unless `--addr` says otherwise.
+    pub addr: SocketAddr,
+    /// Serves until told to stop.
+    pub server: fn(Server) -> io::Result<()>,
+    /// Connects to the URL and reports what it receives.
+    pub client: fn(&str, &mut Report) -> Outcome,
+}
+
+/// Everything a server is given from outside.
+#[derive(Debug)]
+pub struct Server {
+    /// Bound already, so that a port in use is one line, the same everywhere.
+    pub listener: TcpListener,
+    /// Time from one event to the next.
+    pub every: Duration,
+    /// Time without an event after which a comment keeps the stream alive.
+    pub heartbeat: Duration,
+    /// A message or a hang-up means: end every stream and return.
+    pub stop: Receiver<()>,
+}
+// ANCHOR_END: chapter
+
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    serve: Serve,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Serves events until it is stopped
+    Server {
+        #[command(flatten)]
+        serve: Serve,
+        /// Time without an event after which a comment is sent
+        #[arg(long, value_name = "TIME", default_value = "15s",
+              value_parser = interval)]
+        heartbeat: Duration,
+        #[arg(long, hide = true)]
+        until_stdin_closes: bool,
+    },
+    /// Receives events and prints them
+    Client {
+        /// The stream
+        url: Option<String>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+        /// Leave after N events
+        #[arg(long, value_name = "N", value_parser = at_least_one)]
+        events: Option<NonZeroU64>,
+        #[arg(long, hide = true)]
+        until_stdin_closes: bool,
+    },
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Where the server listens; port 0 takes a free one
+    #[arg(long)]
+    addr: Option<SocketAddr>,
+    /// Time from one event to the next
+    #[arg(long, value_name = "TIME", default_value = "2s",
+          value_parser = interval)]
+    every: Duration,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|e| e.to_string())?;
+    if time.is_zero() {
+        return Err("must be longer than zero, such as 500ms or 2s".into());
+    }
+    // Room for `Instant::now() + time` on every platform.
+    if time > Duration::from_hours(24) {
+        return Err("must be at most one day".into());
+    }
+    Ok(time)
+}
+
+fn at_least_one(text: &str) -> Result<NonZeroU64, String> {
+    let number: u64 = text.parse().map_err(|_| "not a number".to_string())?;
+    NonZeroU64::new(number).ok_or_else(|| "must be at least 1".into())
+}
+
+/// Runs the chapter with this process's own arguments.
+#[must_use]
+pub fn main(chapter: &Chapter) -> ExitCode {
+    run(chapter, env::args_os().skip(1))
+}
+
+/// Runs the chapter with `args`, which begin after the program's name.
+///
+/// The status is 0 when all went well or someone asked for the end, 1 when
+/// something failed (one line on stderr says what), 2 for a wrong argument.
+/// To be called once in a process, since it takes the signals.
+pub fn run(
+    chapter: &Chapter,
+    args: impl IntoIterator<Item = OsString>,
+) -> ExitCode {
+    run_under(chapter, &[], args)
+}
+
+/// Like [`run`], for a program in which a chapter is a command of several
+/// words: `prefix` holds what stands before `server` or `client` when the
+/// program starts itself again, such as `["play", "ch01-sockets"]`.
+pub fn run_under(
+    chapter: &Chapter,
+    prefix: &[&str],
+    args: impl IntoIterator<Item = OsString>,
+) -> ExitCode {
+    let cli = match parse(chapter, prefix, args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to tell when this write fails.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let outcome = match cli.role {
+        None => launch::side_by_side(&launch::Launch {
+            prefix,
+            addr: cli.serve.addr.unwrap_or(chapter.addr),
+            every: cli.serve.every,
+        }),
+        Some(Role::Server { serve, heartbeat, until_stdin_closes }) => {
+            run_server(chapter, &serve, heartbeat, until_stdin_closes)
+        }
+        Some(Role::Client { url, json, events, until_stdin_closes }) => {
+            let report = Report::new(io::stdout(), json, events);
+            run_client(
+                chapter.client,
+                url.unwrap_or_else(|| default_url(chapter)),
+                report,
+                until_stdin_closes,
+            )
+        }
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(message) => {
+            complain(format_args!("{}: {message}", chapter.name));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn default_url(chapter: &Chapter) -> String {
+    format!("http://{}/events", chapter.addr)
+}
+
+fn parse(
+    chapter: &Chapter,
+    prefix: &[&str],
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<Cli, clap::Error> {
+    let mut name = chapter.name.to_string();
+    if !prefix.is_empty() {
+        let program = env::current_exe().unwrap_or_default();
+        let program = program.file_stem().unwrap_or_default();
+        name = format!("{} {}", program.display(), prefix.join(" "));
+    }
+    let addr = format!(
+        "Where the server listens; port 0 takes a free one [default: {}]",
+        chapter.addr
+    );
+    let url = format!("The stream [default: {}]", default_url(chapter));
+    let matches = Cli::command()
+        .name(chapter.name)
+        .bin_name(name)
+        .about(chapter.about)
+        .after_help("Without a command, both run side by side in a terminal.")
+        .mut_arg("addr", |arg| arg.help(addr.clone()))
+        .mut_subcommand("server", |server| {
+            server.mut_arg("addr", |arg| arg.help(addr))
+        })
+        .mut_subcommand("client", |client| {
+            client.mut_arg("url", |arg| arg.help(url))
+        })
+        .no_binary_name(true)
+        .try_get_matches_from(args)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Like `eprintln!`, which panics when stderr is closed.
+fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Why a role ends.
+enum End {
+    /// A signal came, or the launcher's end of stdin closed.
+    Asked,
+    /// The chapter's function returned; no message: it was told already.
+    Returned(Result<(), Option<String>>),
+    /// Nobody reads, or nothing more can be written.
+    Lost(io::Error),
+}
+
+fn run_server(
+    chapter: &Chapter,
+    serve: &Serve,
+    heartbeat: Duration,
+    until_stdin_closes: bool,
+) -> Result<ExitCode, String> {
+    let addr = serve.addr.unwrap_or(chapter.addr);
+    let listener = TcpListener::bind(addr).map_err(|e| cannot(addr, &e))?;
+    let (end, ended) = mpsc::channel();
+    let asked = end.clone();
+    ctrlc::set_handler(move || drop(asked.send(End::Asked)))
+        .map_err(|e| format!("cannot take signals: {e}"))?;
+    if until_stdin_closes {
+        end_with_stdin(end.clone());
+    }
+    let (stop, stopped) = mpsc::channel();
+    let serve =
+        Server { listener, every: serve.every, heartbeat, stop: stopped };
+    let server = chapter.server;
+    start(end, move || server(serve).map_err(|e| Some(e.to_string())));
+
+    let mut reason = ended.recv();
+    if matches!(reason, Ok(End::Asked)) {
+        drop(stop);
+        let deadline = Instant::now() + GRACE;
+        // A second signal while it stops changes nothing.
+        while matches!(reason, Ok(End::Asked)) {
+            reason = ended
+                .recv_timeout(
+                    deadline.saturating_duration_since(Instant::now()),
+                )
+                .or(Err(RecvError));
+        }
+    }
+    match reason {
+        Ok(End::Returned(Ok(()))) => Ok(ExitCode::SUCCESS),
+        Ok(End::Returned(Err(Some(message)))) => Err(message),
+        _ => Err("the server did not stop in time, so it was cut off".into()),
+    }
+}
+
+fn cannot(addr: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "cannot listen on {addr}: the port is in use; stop the program \
+             that has it, or choose a free port with --addr {}:0",
+            addr.ip()
+        ),
+        _ => format!("cannot listen on {addr}: {error}"),
+    }
+}
+
+fn run_client(
+    client: fn(&str, &mut Report) -> Outcome,
+    url: String,
+    report: Report,
+    until_stdin_closes: bool,
+) -> Result<ExitCode, String> {
+    let (end, ended) = mpsc::channel();
+    if until_stdin_closes {
+        end_with_stdin(end.clone());
+    }
+    let lost = end.clone();
+    let mut report =
+        report.when_lost(move |error| drop(lost.send(End::Lost(error))));
+    start(end, move || {
+        client(&url, &mut report).map_err(|e| report.failed(e.to_string()))
+    });
+    match ended.recv() {
+        Ok(End::Returned(Ok(())) | End::Asked) => Ok(ExitCode::SUCCESS),
+        // Other tools die of SIGPIPE here, as quietly.
+        Ok(End::Lost(e)) if e.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(End::Lost(error)) => Err(format!("cannot write: {error}")),
+        Ok(End::Returned(Err(Some(message)))) => Err(message),
+        Ok(End::Returned(Err(None))) | Err(_) => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Runs a chapter's function in a thread, so that its end, a signal and the
+/// launcher's end arrive in one place. A panic counts as an error: its message
+/// is on stderr already.
+fn start(
+    end: Sender<End>,
+    role: impl FnOnce() -> Result<(), Option<String>> + Send + 'static,
+) {
+    thread::spawn(move || {
+        let result = panic::catch_unwind(AssertUnwindSafe(role))
+            .unwrap_or_else(|_| Err(Some("it panicked".into())));
+        drop(end.send(End::Returned(result)));
+    });
+}
+
+// ANCHOR: stdin
+/// The launcher holds the other end of stdin. However it ends, even by
+/// SIGKILL, the system closes that end, and this role stops.
+fn end_with_stdin(end: Sender<End>) {
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        drop(end.send(End::Asked));
+    });
+}
+// ANCHOR_END: stdin

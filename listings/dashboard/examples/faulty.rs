@@ -1,0 +1,55 @@
+//! What the tests need of a program that goes wrong: its chapter is a command
+//! of two words, `play faulty`; with `FUSE` set, another thread of the
+//! dashboard panics once the connection to that address is cut; with
+//! `STUBBORN` set, the server ignores its stop signal.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::{env, thread};
+
+use dashboard::{Chapter, Outcome, Report, Server, run_under, say};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    let prefix = ["play", "faulty"];
+    if args.iter().take(2).ne(&prefix) {
+        return ExitCode::from(3);
+    }
+    if let (2, Ok(addr)) = (args.len(), env::var("FUSE")) {
+        thread::spawn(move || burn(&addr));
+    }
+    let chapter = Chapter {
+        name: "faulty",
+        about: "Goes wrong.",
+        addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        server,
+        client,
+    };
+    run_under(&chapter, &prefix, args.into_iter().skip(2))
+}
+
+fn burn(addr: &str) {
+    let cut = TcpStream::connect(addr)
+        .and_then(|mut fuse| fuse.read_to_end(&mut Vec::new()));
+    assert!(cut.is_err(), "the fuse is gone");
+}
+
+fn server(server: Server) -> io::Result<()> {
+    let Server { listener, stop, .. } = server;
+    let addr = listener.local_addr()?;
+    say(format_args!("Server running at http://{addr}/events"));
+    let _ = stop.recv();
+    while env::var_os("STUBBORN").is_some() {
+        thread::park();
+    }
+    Ok(())
+}
+
+fn client(_url: &str, report: &mut Report) -> Outcome {
+    let _ = report.event("message", "ready", "1");
+    loop {
+        thread::park();
+    }
+}

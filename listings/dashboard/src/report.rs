@@ -1,0 +1,215 @@
+//! What a role prints: one line at a time, at once, and never a byte that the
+//! reader's terminal would obey.
+
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write};
+use std::num::NonZeroU64;
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+/// Writes one line to stdout and flushes it.
+///
+/// Control characters arrive escaped. A closed stdout is ignored: a server
+/// goes on serving when nobody reads what it prints.
+pub fn say(line: impl Display) {
+    let mut text = visible(&line.to_string()).into_owned();
+    text.push('\n');
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+// ANCHOR: visible
+/// `text` with every character that drives a terminal written as an escape:
+/// the C0 and C1 controls, and those that turn the direction of writing.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let drives = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(drives) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if drives(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+// ANCHOR_END: visible
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Json<'a> {
+    Open,
+    Event {
+        #[serde(rename = "type")]
+        event_type: &'a str,
+        data: &'a str,
+        id: &'a str,
+    },
+    Error {
+        closed: bool,
+        message: &'a str,
+    },
+}
+
+/// What a client tells the person or program that runs it: text, or with
+/// `--json` one object a line. Each line is flushed at once.
+pub struct Report {
+    out: Box<dyn Write + Send>,
+    json: bool,
+    left: Option<NonZeroU64>,
+    closed: bool,
+    lost: Option<Box<dyn FnOnce(io::Error) + Send>>,
+    gone: bool,
+}
+
+impl Report {
+    /// A report to `out`, of at most `events` events.
+    ///
+    /// The launcher makes one for stdout; a test makes one for a buffer.
+    pub fn new(
+        out: impl Write + Send + 'static,
+        json: bool,
+        events: Option<NonZeroU64>,
+    ) -> Self {
+        Self {
+            out: Box::new(out),
+            json,
+            left: events,
+            closed: false,
+            lost: None,
+            gone: false,
+        }
+    }
+
+    /// Calls `lost` once, when the output can no longer be written to.
+    pub(crate) fn when_lost(
+        mut self,
+        lost: impl FnOnce(io::Error) + Send + 'static,
+    ) -> Self {
+        self.lost = Some(Box::new(lost));
+        self
+    }
+
+    /// A line for a person: "Connecting to …", the request, the head. Nothing
+    /// in JSON.
+    pub fn note(&mut self, line: impl Display) {
+        if !self.json {
+            self.write(&visible(&line.to_string()));
+        }
+    }
+
+    /// The stream is open: `{"kind":"open"}`. Nothing in text, where the head
+    /// of the response tells it.
+    pub fn open(&mut self) {
+        self.write_json(&Json::Open);
+    }
+
+    /// An event arrived, with the last event ID it carries (WHATWG HTML 9.2.6,
+    /// "dispatch the event").
+    ///
+    /// `Break` means that no more are wanted, since `--events N` is reached or
+    /// nobody reads the output any longer: close the stream and return `Ok`.
+    pub fn event(
+        &mut self,
+        event_type: &str,
+        data: &str,
+        last_event_id: &str,
+    ) -> ControlFlow<()> {
+        self.write_json(&Json::Event { event_type, data, id: last_event_id });
+        if !self.json {
+            self.write(&event_text(event_type, data, last_event_id));
+        }
+        if let Some(left) = self.left {
+            self.left = NonZeroU64::new(left.get() - 1);
+            if self.left.is_none() {
+                self.gone = true;
+            }
+        }
+        if self.gone {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Something failed. `closed`: the client will not reconnect, as an
+    /// `EventSource` whose `readyState` is `CLOSED`.
+    ///
+    /// A client that then returns an error need not report it here as well:
+    /// the launcher does so, once.
+    pub fn error(&mut self, closed: bool, message: &str) {
+        self.closed |= closed;
+        self.write_json(&Json::Error { closed, message });
+        if !self.json {
+            let word = if closed { "Closed" } else { "Error" };
+            self.write(&format!("{word}: {}", visible(message)));
+        }
+    }
+
+    /// Reports why the client gave up, unless it has done so itself. What is
+    /// returned is still to be said, on stderr.
+    pub(crate) fn failed(&mut self, message: String) -> Option<String> {
+        if self.closed {
+            return None;
+        }
+        if self.json {
+            self.error(true, &message);
+            return None;
+        }
+        Some(message)
+    }
+
+    fn write_json(&mut self, object: &Json) {
+        if self.json {
+            match serde_json::to_string(object) {
+                Ok(line) => self.write(&line),
+                Err(error) => self.lose(error.into()),
+            }
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.gone {
+            return;
+        }
+        let mut line = String::with_capacity(text.len() + 1);
+        line.push_str(text);
+        line.push('\n');
+        let written = self.out.write_all(line.as_bytes());
+        if let Err(error) = written.and_then(|()| self.out.flush()) {
+            self.lose(error);
+        }
+    }
+
+    fn lose(&mut self, error: io::Error) {
+        self.gone = true;
+        if let Some(lost) = self.lost.take() {
+            lost(error);
+        }
+    }
+}
+
+fn event_text(event_type: &str, data: &str, id: &str) -> String {
+    let mut text = String::from("Received event");
+    if !id.is_empty() {
+        let _ = write!(text, " {}", visible(id));
+    }
+    if event_type != "message" {
+        let _ = write!(text, " ({})", visible(event_type));
+    }
+    text.push(':');
+    for (n, line) in data.split('\n').enumerate() {
+        text.push_str(if n == 0 { " " } else { "\n    " });
+        text.push_str(&visible(line));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}

@@ -1,0 +1,336 @@
+//! The roles as processes without a terminal.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::process::{
+    Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output,
+    Stdio,
+};
+
+use common::{example, wait_for};
+
+fn clock(args: &[&str]) -> Output {
+    Command::new(example("clock")).args(args).output().unwrap()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A role that runs; killed, should a test fail.
+struct Role {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Option<BufReader<ChildStdout>>,
+    errors: Option<ChildStderr>,
+}
+
+impl Role {
+    fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        Self {
+            input: child.stdin.take(),
+            output: child.stdout.take().map(BufReader::new),
+            errors: child.stderr.take(),
+            child,
+        }
+    }
+
+    fn clock(args: &[&str]) -> Self {
+        Self::start(Command::new(example("clock")).args(args))
+    }
+
+    /// A fast server on a free port, and its URL.
+    fn server() -> (Self, String) {
+        let mut server = Self::clock(&[
+            "server",
+            "--addr=127.0.0.1:0",
+            "--every=20ms",
+            "--until-stdin-closes",
+        ]);
+        let line = server.line();
+        let url = line.strip_prefix("Server running at ").unwrap().trim();
+        let url = url.to_string();
+        (server, url)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.as_mut().unwrap().read_line(&mut line).unwrap();
+        line
+    }
+
+    #[track_caller]
+    fn end(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_for("the end of the role", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    fn errors(&mut self) -> String {
+        let mut text = String::new();
+        self.errors.take().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A stream that has begun.
+fn stream(url: &str) -> TcpStream {
+    let addr = url.trim_start_matches("http://").trim_end_matches("/events");
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream
+}
+
+#[test]
+fn json_is_one_object_a_line() {
+    let (_server, url) = Role::server();
+    let output = clock(&["client", "--json", "--events", "2", &url]);
+    assert!(output.status.success());
+    let text = text(output.stdout);
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some(r#"{"kind":"open"}"#));
+    for line in lines.by_ref().take(2) {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        let id = object["id"].as_str().unwrap();
+        let expected = format!(
+            r#"{{"kind":"event","type":"message","data":"Tick {id}","id":"{id}"}}"#
+        );
+        assert_eq!(line, expected);
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn text_is_a_line_an_event() {
+    let (_server, url) = Role::server();
+    let output = clock(&["client", "--events", "1", &url]);
+    let text = text(output.stdout);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].starts_with("Connecting to 127.0.0.1:"));
+    assert!(lines[1].starts_with("Received event "));
+    assert!(lines[1].contains(": Tick "));
+}
+
+#[test]
+fn a_failed_client_says_why_and_ends_with_1() {
+    let output = clock(&["client", "http://nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(output.stdout), "");
+    let line = "clock: not the URL of a clock: http://nowhere\n";
+    assert_eq!(text(output.stderr), line);
+
+    let output = clock(&["client", "--json", "http://nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(output.stdout),
+        r#"{"kind":"error","closed":true,"message":"not the URL of a clock: "#
+            .to_string()
+            + "http://nowhere\"}\n"
+    );
+    assert_eq!(text(output.stderr), "");
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let output = clock(&["server", "--addr", &addr]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(output.stdout), "");
+    let line = format!(
+        "clock: cannot listen on {addr}: the port is in use; stop the program \
+         that has it, or choose a free port with --addr 127.0.0.1:0\n"
+    );
+    assert_eq!(text(output.stderr), line);
+
+    let output = clock(&["--addr", &addr]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = text(output.stdout);
+    assert!(text.contains(&format!("server | {line}")), "{text}");
+    assert!(text.contains("\nserver | -- ended: exit "), "{text}");
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_2() {
+    for (args, why) in [
+        (&["server", "--every", "0s"][..], "longer than zero"),
+        (&["server", "--heartbeat", "0s"], "longer than zero"),
+        (&["--every", "2"], "time unit needed"),
+        (&["--every", "2days"], "at most one day"),
+        (&["client", "--events", "0"], "at least 1"),
+        (&["client", "--events", "many"], "not a number"),
+        (&["server", "--addr", "here"], "invalid socket address"),
+        (&["sever"], "a similar subcommand exists: 'server'"),
+        (&["--addr", "127.0.0.1:1", "client"], "cannot be used with"),
+    ] {
+        let output = clock(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let errors = text(output.stderr);
+        assert!(errors.contains(why), "no {why:?} in:\n{errors}");
+    }
+}
+
+#[test]
+fn help_names_the_roles_and_their_defaults() {
+    let output = clock(&["--help"]);
+    assert!(output.status.success());
+    let help = text(output.stdout);
+    assert!(help.contains("Usage: clock"), "{help}");
+    assert!(help.contains("[default: 127.0.0.1:9000]"), "{help}");
+    let help = text(clock(&["client", "--help"]).stdout);
+    assert!(help.contains("[default: http://127.0.0.1:9000/events]"), "{help}");
+    assert!(!help.contains("until-stdin-closes"), "{help}");
+
+    let output = Command::new(example("faulty"))
+        .args(["play", "faulty", "--help"])
+        .output()
+        .unwrap();
+    let help = text(output.stdout);
+    assert!(help.contains("Usage: faulty play faulty"), "{help}");
+}
+
+#[test]
+fn a_closed_stdout_ends_a_client_quietly() {
+    let (_server, url) = Role::server();
+    let mut client = Role::clock(&["client", &url]);
+    client.line();
+    client.output = None;
+    assert!(client.end().success());
+    assert_eq!(client.errors(), "");
+}
+
+#[test]
+fn a_closed_stdout_does_not_stop_a_server() {
+    let (mut server, url) = Role::server();
+    server.output = None;
+    let output = clock(&["client", "--events", "3", &url]);
+    assert!(output.status.success());
+    server.input = None;
+    assert!(server.end().success());
+    assert_eq!(server.errors(), "");
+}
+
+#[test]
+fn the_end_of_stdin_ends_both_roles() {
+    let (mut server, url) = Role::server();
+    let mut client = Role::clock(&["client", "--until-stdin-closes", &url]);
+    client.line();
+    client.input = None;
+    assert!(client.end().success());
+    let mut open = stream(&url);
+    server.input = None;
+    assert!(server.end().success());
+    open.read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn without_the_flag_stdin_does_not_matter() {
+    let args = ["server", "--addr=127.0.0.1:0", "--every=20ms"];
+    let mut server = Role::clock(&args);
+    server.input = None;
+    let line = server.line();
+    let url = line.strip_prefix("Server running at ").unwrap().trim();
+    let output = clock(&["client", "--events", "5", url]);
+    assert!(output.status.success());
+    assert_eq!(server.child.try_wait().unwrap(), None);
+}
+
+#[test]
+fn a_server_that_ignores_its_stop_signal_is_cut_off() {
+    let mut command = Command::new(example("faulty"));
+    command.args(["play", "faulty", "server", "--until-stdin-closes"]);
+    let mut server = Role::start(command.env("STUBBORN", "1"));
+    server.line();
+    server.input = None;
+    assert_eq!(server.end().code(), Some(1));
+    assert!(server.errors().contains("the server did not stop in time"));
+}
+
+#[test]
+fn a_chapter_of_several_words_starts_itself_with_them() {
+    let mut command = Command::new(example("faulty"));
+    let mut both = Role::start(command.args(["play", "faulty"]));
+    assert!(both.line().starts_with("server | -- started as process "));
+    assert!(both.line().starts_with("server | Server running at "));
+    assert!(both.line().starts_with("client | -- started as process "));
+    assert_eq!(both.line(), "client | Received event 1: ready\n");
+}
+
+/// Unix only: the others have no signals to send.
+#[cfg(unix)]
+mod signals {
+    use super::*;
+    use common::{gone, signal};
+
+    #[test]
+    fn signals_end_a_server_and_its_streams() {
+        for name in ["TERM", "INT", "HUP"] {
+            let (mut server, url) = Role::server();
+            let mut open = stream(&url);
+            signal(server.child.id(), name);
+            assert!(server.end().success(), "{name}");
+            open.read_to_end(&mut Vec::new()).unwrap();
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_a_signal_ends_all_with_0() {
+        let mut both = Role::clock(&["--addr=127.0.0.1:0", "--every=20ms"]);
+        while !both.line().starts_with("client | Received ") {}
+        signal(both.child.id(), "TERM");
+        let mut rest = String::new();
+        both.output.take().unwrap().read_to_string(&mut rest).unwrap();
+        for side in ["server", "client"] {
+            let end = format!("{side} | -- ended: exit status: 0\n");
+            assert!(rest.contains(&end), "{rest}");
+        }
+        assert!(both.end().success());
+    }
+
+    #[test]
+    fn without_a_terminal_a_dead_child_ends_all_with_1() {
+        let mut both = Role::clock(&["--addr=127.0.0.1:0", "--every=20ms"]);
+        let mut children = Vec::new();
+        loop {
+            let line = both.line();
+            if line.starts_with("client | Received ") {
+                break;
+            }
+            if let Some((_, id)) = line.split_once("-- started as process ") {
+                children.push(id.trim().parse().unwrap());
+            }
+        }
+        assert_eq!(children.len(), 2);
+        signal(children[0], "KILL");
+        let mut rest = String::new();
+        both.output.take().unwrap().read_to_string(&mut rest).unwrap();
+        assert!(rest.contains(" | -- ended: signal: 9 (SIGKILL)\n"), "{rest}");
+        assert_eq!(both.end().code(), Some(1));
+        children.into_iter().for_each(gone);
+    }
+
+    #[test]
+    fn without_a_terminal_a_closed_stdout_ends_all() {
+        let mut both = Role::clock(&["--addr=127.0.0.1:0", "--every=20ms"]);
+        both.line();
+        both.output = None;
+        assert!(both.end().success());
+    }
+}
