@@ -1,0 +1,232 @@
+//! A chapter's programs, running for one page. The connection is the run: it
+//! starts with the request and ends with the answer, so nothing can outlive
+//! the page that wanted it.
+
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{self, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use crate::serve::{RUNS, Site, encode, event_stream, told};
+
+/// Events that wait for the page; past it the programs wait too.
+const QUEUE: usize = 64;
+/// A longer line is cut into pieces of this many bytes.
+const LONGEST_LINE: u64 = 2_000;
+/// What a program gets to end in, once its stdin is closed.
+const GRACE: Duration = Duration::from_millis(300);
+/// Time from one event of the chapter's server to the next.
+const EVERY: &str = "1s";
+
+/// The event types of a run: a line of either side, and why it ended.
+const SERVER: &str = "server";
+const CLIENT: &str = "client";
+const END: &str = "end";
+
+// ANCHOR: run
+/// Answers with everything the chapter's server and client print.
+pub async fn run(
+    State(site): State<Arc<Site>>,
+    extract::Path(name): extract::Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(chapter) = crate::chapter(&name) else {
+        let text = format!("No chapter {name} has a program.\n");
+        return (StatusCode::NOT_FOUND, text).into_response();
+    };
+    // An EventSource whose stream ended comes back by itself and says what it
+    // saw last. A run is not resumed: 204 tells the browser to stop.
+    if headers.contains_key("last-event-id") {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let (page, mut events) = mpsc::channel(QUEUE);
+    tokio::spawn(play(site, chapter.name, page));
+    event_stream(stream::poll_fn(move |context| events.poll_recv(context)))
+}
+
+/// Runs both programs until one ends, the page leaves, time is up or the
+/// book stops. A task of its own: a page that reads nothing stops its answer,
+/// and a deadline inside the answer would stop with it.
+async fn play(
+    site: Arc<Site>,
+    chapter: &'static str,
+    page: mpsc::Sender<Bytes>,
+) {
+    let end = match site.runs.try_acquire() {
+        Err(_) => format!(
+            "{RUNS} runs are open already. Stop one, then run this again."
+        ),
+        Ok(_permit) => {
+            let mut programs = Programs::new(&site.program, chapter);
+            let end = tokio::select! {
+                end = programs.relay(&page) => match end {
+                    Ok(end) => end,
+                    Err(error) => format!("This cannot run: {error}."),
+                },
+                () = sleep(site.run_limit) => format!(
+                    "The {} seconds of a run are over.",
+                    site.run_limit.as_secs()
+                ),
+                () = told(site.stop.clone()) => "The book has stopped.".into(),
+                () = page.closed() => String::new(),
+            };
+            programs.stop(&page).await;
+            end
+        }
+    };
+    if let Ok(event) = encode(END, &end) {
+        // To a page that is gone or asleep there is nothing to say.
+        let _: Result<_, _> = page.send_timeout(event, GRACE).await;
+    }
+}
+// ANCHOR_END: run
+
+/// The two processes of a run, and what they have printed.
+struct Programs {
+    program: Box<Path>,
+    chapter: &'static str,
+    running: Vec<(&'static str, Child)>,
+    /// Apart from the children, because waiting for a child closes its stdin.
+    leashes: Vec<Option<ChildStdin>>,
+    printed: mpsc::Receiver<(&'static str, String)>,
+    print: mpsc::Sender<(&'static str, String)>,
+}
+
+impl Programs {
+    fn new(program: &Path, chapter: &'static str) -> Self {
+        let (print, printed) = mpsc::channel(QUEUE);
+        let program = program.into();
+        let (running, leashes) = (Vec::new(), Vec::new());
+        Self { program, chapter, running, leashes, printed, print }
+    }
+
+    // ANCHOR: start
+    /// Starts this very program in another role. It holds the other end of
+    /// the child's stdin, so the child learns of its death however it dies.
+    fn start(&mut self, side: &'static str, args: &[&str]) -> io::Result<()> {
+        let mut child = Command::new(&*self.program)
+            .args(["play", self.chapter, side, "--until-stdin-closes"])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        if let Some(pipe) = child.stdout.take() {
+            tokio::spawn(lines(pipe, side, self.print.clone()));
+        }
+        if let Some(pipe) = child.stderr.take() {
+            tokio::spawn(lines(pipe, side, self.print.clone()));
+        }
+        self.leashes.push(child.stdin.take());
+        self.running.push((side, child));
+        Ok(())
+    }
+    // ANCHOR_END: start
+
+    // ANCHOR: relay
+    /// Passes on what the programs print, until one of them ends.
+    async fn relay(
+        &mut self,
+        page: &mpsc::Sender<Bytes>,
+    ) -> io::Result<String> {
+        self.start(SERVER, &["--addr", "127.0.0.1:0", "--every", EVERY])?;
+        loop {
+            tokio::select! {
+                Some((side, line)) = self.printed.recv() => {
+                    // The server chose its port; its first line tells it.
+                    if self.running.len() == 1
+                        && let Some(url) = url(&line)
+                    {
+                        self.start(CLIENT, &[url])?;
+                    }
+                    send(page, side, &line).await?;
+                }
+                (side, status) = first_exit(&mut self.running) => {
+                    return Ok(format!("The {side} ended ({}).", status?));
+                }
+            }
+        }
+    }
+    // ANCHOR_END: relay
+
+    // ANCHOR: stop
+    /// Ends both programs, kindly and then by force, and passes on their
+    /// last words.
+    async fn stop(mut self, page: &mpsc::Sender<Bytes>) {
+        self.leashes.clear();
+        for (_, child) in &mut self.running {
+            if timeout(GRACE, child.wait()).await.is_err() {
+                // Fails only if it has ended after all.
+                let _: io::Result<()> = child.kill().await;
+            }
+        }
+        drop(self.print);
+        let last_words = async {
+            while let Some((side, line)) = self.printed.recv().await {
+                send(page, side, &line).await?;
+            }
+            io::Result::Ok(())
+        };
+        // A page that is gone or asleep misses them.
+        let _: Result<_, _> = timeout(GRACE, last_words).await;
+    }
+    // ANCHOR_END: stop
+}
+
+/// The first of the programs to end; never, while there is none.
+async fn first_exit(
+    running: &mut [(&'static str, Child)],
+) -> (&'static str, io::Result<ExitStatus>) {
+    let exits = running.iter_mut().map(|(side, child)| {
+        Box::pin(async move { (*side, child.wait().await) })
+    });
+    futures::future::select_all(exits).await.0
+}
+
+async fn send(
+    page: &mpsc::Sender<Bytes>,
+    side: &'static str,
+    line: &str,
+) -> io::Result<()> {
+    let event = encode(side, line).map_err(io::Error::other)?;
+    page.send(event).await.map_err(io::Error::other)
+}
+
+/// Sends each line of `pipe`, whatever the program wrote.
+async fn lines(
+    pipe: impl AsyncRead + Unpin,
+    side: &'static str,
+    print: mpsc::Sender<(&'static str, String)>,
+) {
+    let mut pipe = BufReader::new(pipe);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut limited = (&mut pipe).take(LONGEST_LINE);
+        match limited.read_until(b'\n', &mut line).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\n', '\r']).to_owned();
+        if print.send((side, text)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn url(line: &str) -> Option<&str> {
+    line.split_whitespace().find(|word| word.starts_with("http://"))
+}

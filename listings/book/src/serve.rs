@@ -1,0 +1,240 @@
+//! The book over HTTP: pages from the newest edition, and one event stream
+//! that tells an open page when there is a newer one.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use event_stream::{Event, FieldError, HEARTBEAT, MIME_TYPE};
+use futures::stream::{self, Stream};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tower_http::services::{ServeDir, ServeFile};
+
+use crate::live;
+use crate::render::Edition;
+
+/// Pages that may wait for an edition at once.
+const TABS: usize = 64;
+/// Live runs at once, each of two programs.
+pub const RUNS: u32 = 4;
+/// A silent stream says that it is alive, and so learns that the reader left.
+const SILENCE: Duration = Duration::from_secs(15);
+/// What open streams and programs get to end in, once told to.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// What every request may need.
+#[derive(Debug)]
+pub struct Site {
+    /// The newest edition.
+    pub editions: watch::Receiver<Edition>,
+    /// Becomes true when the server is to end.
+    pub stop: watch::Receiver<bool>,
+    /// The program that plays the chapters: this one.
+    pub program: PathBuf,
+    /// How long a live run may last.
+    pub run_limit: Duration,
+    port: u16,
+    tabs: Arc<Semaphore>,
+    pub(crate) runs: Arc<Semaphore>,
+}
+
+// ANCHOR: serve
+/// Serves the book on `listener` until `stop`; then ends every stream and
+/// every program, and returns within a second. How many connections it may
+/// hold is the system's limit on open files; past it new ones wait.
+///
+/// # Errors
+/// If the listener's address cannot be read.
+pub async fn serve(
+    listener: TcpListener,
+    editions: watch::Receiver<Edition>,
+    program: PathBuf,
+    run_limit: Duration,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let (stopping, stopped) = watch::channel(false);
+    let site = Arc::new(Site {
+        editions,
+        stop: stopped.clone(),
+        program,
+        run_limit,
+        port: listener.local_addr()?.port(),
+        tabs: Arc::new(Semaphore::new(TABS)),
+        runs: Arc::new(Semaphore::new(RUNS as usize)),
+    });
+    let app = Router::new()
+        .route("/live/edition", get(edition))
+        .route("/live/run/{chapter}", get(live::run))
+        .fallback(page)
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))
+        .with_state(Arc::clone(&site));
+    let serving = tokio::spawn(
+        axum::serve(listener, app)
+            .with_graceful_shutdown(told(stopped))
+            .into_future(),
+    );
+    stop.await;
+    stopping.send_replace(true);
+    let ended = async {
+        let _: Result<_, _> = serving.await;
+        // Every run gives its permit back when its programs are gone.
+        let _: Result<_, _> = site.runs.acquire_many(RUNS).await;
+    };
+    // A reader who takes nothing could hold a stream open for ever.
+    let _: Result<_, _> = timeout(GRACE, ended).await;
+    Ok(())
+}
+// ANCHOR_END: serve
+
+/// Waits until the server is to end.
+pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
+    // An error means that the server is gone, which ends things as well.
+    let _: Result<_, _> = stop.wait_for(|stop| *stop).await;
+}
+
+// ANCHOR: page
+async fn page(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let pages = site.editions.borrow().pages.clone();
+    let not_found = ServeFile::new(pages.join("404.html"));
+    let mut files = ServeDir::new(pages).not_found_service(not_found);
+    match files.try_call(request).await {
+        Ok(answer) => {
+            let mut answer = answer.map(Body::new);
+            // Dates in HTTP have whole seconds. Two editions within one
+            // would look the same, so let nobody ask "changed since?".
+            answer.headers_mut().insert(
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            );
+            answer
+        }
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("This page could not be read: {error}\n"),
+        )
+            .into_response(),
+    }
+}
+// ANCHOR_END: page
+
+// ANCHOR: edition
+/// Tells the page which edition is newest: at once, and at each new one.
+async fn edition(State(site): State<Arc<Site>>) -> Response {
+    let Ok(seat) = Arc::clone(&site.tabs).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "Too many open pages.\n")
+            .into_response();
+    };
+    let mut editions = site.editions.clone();
+    editions.mark_changed();
+    let events =
+        stream::unfold((editions, seat), move |(mut editions, seat)| {
+            let stop = told(site.stop.clone());
+            async move {
+                let chunk = tokio::select! {
+                    changed = editions.changed() => {
+                        changed.ok()?;
+                        let id = editions.borrow_and_update().id.clone();
+                        encode("edition", &id).ok()?
+                    }
+                    () = sleep(SILENCE) => HEARTBEAT.into(),
+                    () = stop => return None,
+                };
+                Some((chunk, (editions, seat)))
+            }
+        });
+    event_stream(events)
+}
+// ANCHOR_END: edition
+
+/// One event, as it goes over the wire.
+pub(crate) fn encode(
+    event_type: &'static str,
+    data: &str,
+) -> Result<Bytes, FieldError> {
+    let mut bytes = Vec::new();
+    Event::new(data).with_type(event_type)?.encode(&mut bytes);
+    Ok(bytes.into())
+}
+
+/// An answer that lasts as long as `chunks` does.
+pub(crate) fn event_stream(
+    chunks: impl Stream<Item = Bytes> + Send + 'static,
+) -> Response {
+    use futures::StreamExt;
+    let head = [
+        (header::CONTENT_TYPE, MIME_TYPE),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (head, Body::from_stream(chunks.map(Ok::<_, Infallible>))).into_response()
+}
+
+// ANCHOR: guard
+/// Lets a request in only if it comes from this machine's own pages.
+async fn guard(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match refusal(&site, request.uri(), request.headers()) {
+        Some(answer) => answer.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+fn refusal(
+    site: &Site,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Option<(StatusCode, String)> {
+    // RFC 9112, 3.2: one Host, and an absolute target's authority wins.
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        let text = "A request needs one Host header.\n".to_owned();
+        return Some((StatusCode::BAD_REQUEST, text));
+    };
+    let host = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => host.to_str().unwrap_or_default(),
+    };
+    // A name that someone else owns may resolve to 127.0.0.1 (DNS rebinding);
+    // then the browser takes their page and ours for one site.
+    if !is_ours(host, site.port) {
+        let text = format!("This is http://127.0.0.1:{}/ only.\n", site.port);
+        return Some((StatusCode::MISDIRECTED_REQUEST, text));
+    }
+    if uri.path().starts_with("/live/") {
+        // Another site's page can send a request here without reading the
+        // answer, and a request is enough to start a program.
+        let ours = format!("http://{host}");
+        let origin = headers.get(header::ORIGIN);
+        let site = headers.get("sec-fetch-site");
+        if origin.is_some_and(|origin| origin.as_bytes() != ours.as_bytes())
+            || site.is_some_and(|site| site != "same-origin")
+        {
+            let text = "Only this book's own pages may do this.\n".to_owned();
+            return Some((StatusCode::FORBIDDEN, text));
+        }
+    }
+    None
+}
+
+fn is_ours(host: &str, port: u16) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, digits)) if digits.parse() == Ok(port) => name,
+        None if port == 80 => host,
+        _ => return false,
+    };
+    name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")
+}
+// ANCHOR_END: guard

@@ -1,0 +1,102 @@
+//! Which crate may import which. A chapter that imports another chapter could
+//! no longer be read alone.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::{Problem, found, none, planted};
+
+/// What a crate may import, in its code and beside that in its tests.
+fn allowed(name: &str, import: &str, kind: &str) -> bool {
+    let is_chapter = |name: &str| {
+        name.strip_prefix("ch").is_some_and(|rest| {
+            rest.split('-').next().unwrap().parse::<u8>().is_ok()
+        })
+    };
+    let shared = import == "event-stream" || import == "dashboard";
+    match name {
+        "event-stream" | "dashboard" => false,
+        "contract" => import == "event-stream",
+        "book" => shared || is_chapter(import),
+        _ if is_chapter(name) => {
+            shared || (import == "contract" && kind == "dev")
+        }
+        _ => false,
+    }
+}
+
+fn check(root: &Path) -> Vec<Problem> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let mut problems = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap();
+        for import in package["dependencies"].as_array().unwrap() {
+            // Only what lies in this workspace has a path.
+            if import["path"].is_null() {
+                continue;
+            }
+            let kind = import["kind"].as_str().unwrap_or("normal");
+            let import = import["name"].as_str().unwrap();
+            if !allowed(name, import, kind) {
+                problems.push(Problem {
+                    file: format!("listings/{name}/Cargo.toml").into(),
+                    line: 1,
+                    text: format!("{name} must not import {import} ({kind})"),
+                });
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn the_book_keeps_its_arrows() {
+    none(&check(&crate::support::workspace()));
+}
+
+#[test]
+fn a_wrong_arrow_is_found() {
+    let package = |name: &str, imports: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\n{imports}")
+    };
+    let event_stream = "event-stream = { path = \"../event-stream\" }\n";
+    let contract = "contract = { path = \"../contract\" }\n";
+    let first = "ch01-a = { path = \"../ch01-a\" }\n";
+    let folder = planted(&[
+        ("Cargo.toml", "[workspace]\nmembers = [\"listings/*\"]\n"),
+        ("listings/event-stream/Cargo.toml", &package("event-stream", "")),
+        ("listings/event-stream/src/lib.rs", ""),
+        (
+            "listings/contract/Cargo.toml",
+            &package("contract", &format!("[dependencies]\n{event_stream}")),
+        ),
+        ("listings/contract/src/lib.rs", ""),
+        (
+            "listings/ch01-a/Cargo.toml",
+            &package("ch01-a", &format!("[dev-dependencies]\n{contract}")),
+        ),
+        ("listings/ch01-a/src/lib.rs", ""),
+        (
+            "listings/ch02-b/Cargo.toml",
+            &package("ch02-b", &format!("[dependencies]\n{contract}{first}")),
+        ),
+        ("listings/ch02-b/src/lib.rs", ""),
+    ]);
+    found(
+        &check(folder.path()),
+        &[
+            "listings/ch02-b/Cargo.toml:1: ch02-b must not import ch01-a (normal)",
+            "listings/ch02-b/Cargo.toml:1: ch02-b must not import contract (normal)",
+        ],
+    );
+}

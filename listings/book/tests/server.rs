@@ -1,0 +1,195 @@
+//! The book's server over real sockets: what it answers, whom it refuses,
+//! when it renders again, and how it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{Book, PAGE, command, small_book, until};
+
+#[test]
+fn serves_pages_styles_and_its_own_404() {
+    let book = Book::start(&[]);
+    let (status, page) = book.get("/one.html", "");
+    assert_eq!(status, 200);
+    assert!(page.contains("xylophone"));
+    assert!(page.contains("cache-control: no-store"));
+    for part in ["theme/book-", "theme/live-"] {
+        let start = page.find(part).expect(part);
+        let file = page[start..].split('"').next().unwrap();
+        assert_eq!(book.get(&format!("/{file}"), "").0, 200, "{file}");
+    }
+    let (status, page) = book.get("/no/such/page.html", "");
+    assert_eq!(status, 404);
+    assert!(page.contains("Page not found - Small"), "{page}");
+}
+
+#[test]
+fn gives_nothing_from_outside_the_book() {
+    let book = Book::start(&[]);
+    for target in [
+        "/../book.toml",
+        "/../../book.toml",
+        "/%2e%2e/%2e%2e/book.toml",
+        "/..%2f..%2fbook.toml",
+        "/..\\..\\book.toml",
+        "//etc/passwd",
+        "/%00",
+    ] {
+        let (status, page) = book.get(target, "");
+        assert!(status == 404 || status == 400, "{target}: {status}");
+        assert!(!page.contains("[output.html]"), "{target}");
+    }
+    assert_eq!(book.get("/one.html", "").0, 200);
+}
+
+#[test]
+fn answers_only_to_its_own_name() {
+    let book = Book::start(&[]);
+    let port = book.port;
+    let status = |hosts: &str| {
+        book.raw(&format!("GET /one.html HTTP/1.0\r\n{hosts}\r\n")).0
+    };
+    assert_eq!(status(&format!("Host: 127.0.0.1:{port}\r\n")), 200);
+    assert_eq!(status(&format!("Host: LocalHost:{port}\r\n")), 200);
+    assert_eq!(status(&format!("Host: evil.example:{port}\r\n")), 421);
+    assert_eq!(status("Host: 127.0.0.1\r\n"), 421);
+    assert_eq!(status(&format!("Host: 127.0.0.1.evil:{port}\r\n")), 421);
+    assert_eq!(status(""), 400);
+    let twice = format!("Host: 127.0.0.1:{port}\r\nHost: evil.example\r\n");
+    assert_eq!(status(&twice), 400);
+    let absolute = format!(
+        "GET http://evil.example/ HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+    );
+    assert_eq!(book.raw(&absolute).0, 421);
+}
+
+#[test]
+fn live_streams_are_for_its_own_pages() {
+    let book = Book::start(&[]);
+    let port = book.port;
+    for target in ["/live/edition", "/live/run/ch01-sockets"] {
+        for header in [
+            "Origin: http://evil.example\r\n",
+            "Origin: null\r\n",
+            &format!("Origin: https://127.0.0.1:{port}\r\n"),
+            &format!("Origin: http://localhost:{port}\r\n"),
+            "Sec-Fetch-Site: cross-site\r\n",
+            "Sec-Fetch-Site: same-site\r\n",
+        ] {
+            assert_eq!(book.get(target, header).0, 403, "{target}: {header}");
+        }
+    }
+    // The page itself may be opened from anywhere: a link leads here.
+    let header = "Sec-Fetch-Site: cross-site\r\n";
+    assert_eq!(book.get("/one.html", header).0, 200);
+}
+
+#[test]
+fn a_change_makes_an_edition_and_tells_the_page() {
+    let book = Book::start(&[]);
+    let mut events = book.events("/live/edition");
+    let first = events.data("edition");
+    book.write("src/one.md", "# First page\n\nA marimba instead.\n");
+    let second = events.data("edition");
+    assert_ne!(first, second);
+    assert!(book.get("/one.html", "").1.contains("marimba"));
+    // A theme is a source too.
+    book.write("theme/book.css", "body { color: teal }\n");
+    let third = events.data("edition");
+    assert_ne!(second, third);
+
+    let served = book.folder.path().join("target/served");
+    let served = served.join(book.port.to_string());
+    assert!(fs::read_dir(served).unwrap().count() <= 2);
+}
+
+#[test]
+fn rendering_does_not_set_itself_off() {
+    let book = Book::start(&[]);
+    let mut events = book.events("/live/edition");
+    events.data("edition");
+    book.write("src/one.md", &format!("{PAGE}\nOne more line.\n"));
+    let second = events.data("edition");
+    // That nothing happens can only be seen by waiting; a book that went
+    // round in circles would make several editions in this time.
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(book.events("/live/edition").data("edition"), second);
+}
+
+#[test]
+fn an_error_keeps_the_last_good_book() {
+    let book = Book::start(&[]);
+    book.write("src/SUMMARY.md", "- [One](one.md)\n- [Two](two.md)\n");
+    let line = book.line("not rendered");
+    assert!(line.contains("two.md"), "{line}");
+    assert!(book.get("/one.html", "").1.contains("xylophone"));
+    book.write("src/two.md", "# Two\n");
+    book.line("Rendered again.");
+    assert_eq!(book.get("/two.html", "").0, 200);
+}
+
+#[test]
+fn a_taken_port_is_one_clear_line() {
+    let book = Book::start(&[]);
+    let folder = small_book();
+    let output = command()
+        .args(["--port", &book.port.to_string(), "--root"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("is taken"), "{text}");
+    assert!(text.contains("--port"), "{text}");
+}
+
+#[test]
+fn a_book_that_cannot_be_rendered_is_an_error() {
+    let folder = small_book();
+    fs::write(folder.path().join("book.toml"), "[book").unwrap();
+    let output = command()
+        .args(["--port", "0", "--root"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("book.toml"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_open_streams_and_leaves_nothing() {
+    for name in ["TERM", "INT"] {
+        let mut book = Book::start(&[]);
+        let mut events = book.events("/live/edition");
+        events.data("edition");
+        let mut run = book.events("/live/run/ch01-sockets");
+        run.data("client");
+        let told = Instant::now();
+        book.signal(name);
+        assert_eq!(run.data("end"), "The book has stopped.");
+        assert!(run.next().is_none());
+        assert!(events.next().is_none());
+        assert!(book.exit().success());
+        // The promise is one second; the rest is for a busy machine.
+        assert!(told.elapsed().as_secs() < 10);
+        until("empty folder", || {
+            let served = book.folder.path().join("target/served");
+            fs::read_dir(served).unwrap().next().is_none()
+        });
+    }
+}
+
+#[test]
+fn what_md_book_only_logs_reaches_the_terminal() {
+    let book = Book::start(&[]);
+    book.write("src/one.md", "{{#include gone.rs}}\n");
+    let line = book.line("gone.rs");
+    assert!(line.contains("ERROR"), "{line}");
+}

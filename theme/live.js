@@ -1,0 +1,116 @@
+// Loaded only when this book is served by its own program (`cargo run`).
+"use strict";
+
+// ANCHOR: reload
+// The page shows the newest edition. A browser opens six connections to one
+// server, for all its tabs together, so a hidden tab gives its own back.
+(() => {
+  let source = null;
+  let shown = null;
+  const watch = () => {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else if (!source) {
+      source = new EventSource("/live/edition");
+      source.addEventListener("edition", ({ data }) => {
+        shown ??= data;
+        if (data !== shown) {
+          location.reload();
+        }
+      });
+    }
+  };
+  document.addEventListener("visibilitychange", watch);
+  watch();
+})();
+// ANCHOR_END: reload
+
+const LINES = 500;
+
+const make = (tag, properties) =>
+  Object.assign(document.createElement(tag), properties);
+
+// ANCHOR: pane
+// One side of a run. A log that a reader scrolled up in stays where it is.
+function pane(title) {
+  const log = make("pre", { className: "live-log", tabIndex: 0 });
+  log.setAttribute("role", "log");
+  log.setAttribute("aria-label", `${title}: what it prints`);
+  const box = make("div", { className: "live-pane" });
+  box.append(make("p", { className: "live-title", textContent: title }), log);
+  const add = ({ data }) => {
+    const follows = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+    log.append(make("span", { textContent: `${data}\n` }));
+    while (log.childElementCount > LINES) {
+      log.firstChild.remove();
+    }
+    if (follows) {
+      log.scrollTop = log.scrollHeight;
+    }
+  };
+  return { box, add, clear: () => log.replaceChildren() };
+}
+// ANCHOR_END: pane
+
+// ANCHOR: panel
+// The connection is the run: opening it starts the programs, closing it ends
+// them. So whatever takes the page away ends them too.
+function panel(figure) {
+  const sides = { server: pane("Server"), client: pane("Client") };
+  const panes = make("div", { className: "live-panes", hidden: true });
+  panes.append(sides.server.box, sides.client.box);
+  const transcripts = [...figure.querySelectorAll("pre")];
+  const button = make("button", { type: "button", textContent: "Run" });
+  const back = make("button", {
+    type: "button",
+    textContent: "Show the transcript",
+    hidden: true,
+  });
+  const state = make("span", { className: "live-state" });
+  state.setAttribute("role", "status");
+  const bar = make("div", { className: "live-bar" });
+  bar.append(button, back, state);
+  figure.prepend(bar, panes);
+
+  let source = null;
+  const show = (live) => {
+    panes.hidden = !live;
+    transcripts.forEach((pre) => pre.classList.toggle("live-away", live));
+  };
+  const end = (why) => {
+    source?.close();
+    source = null;
+    button.textContent = "Run";
+    back.hidden = panes.hidden;
+    state.textContent = why;
+  };
+  const start = () => {
+    Object.values(sides).forEach((side) => side.clear());
+    show(true);
+    back.hidden = true;
+    button.textContent = "Stop";
+    state.textContent = "Starting…";
+    source = new EventSource(`/live/run/${figure.dataset.chapter}`);
+    source.addEventListener("open", () => (state.textContent = "Running."));
+    for (const [side, { add }] of Object.entries(sides)) {
+      source.addEventListener(side, add);
+    }
+    source.addEventListener("end", ({ data }) => end(`Ended. ${data}`));
+    // Without this, EventSource would come back and so start another run.
+    source.addEventListener("error", () =>
+      end("Ended. The book's server is gone, or refused; see its terminal."),
+    );
+  };
+  button.addEventListener("click", () => (source ? end("Stopped.") : start()));
+  back.addEventListener("click", () => {
+    show(false);
+    back.hidden = true;
+    state.textContent = "";
+    button.focus();
+  });
+  addEventListener("pagehide", () => source && end("Ended with the page."));
+}
+// ANCHOR_END: panel
+
+document.querySelectorAll("figure.live[data-chapter]").forEach(panel);
