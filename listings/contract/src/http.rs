@@ -1,0 +1,649 @@
+//! A plain HTTP/1.1 peer over TCP, either side of it. It says what it is
+//! told, right or wrong, and keeps the first bytes of both directions to show
+//! them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::str::FromStr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use event_stream::{Decoder, Item, MessageEvent};
+
+use crate::Failure;
+use crate::report::SHOWN;
+
+/// The longest head taken unless a connection says otherwise, and the longest
+/// line of a chunked body.
+pub const MAX_HEAD: usize = 16 * 1024;
+
+/// `http://HOST[:PORT][/PATH]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Host and port: what `Host` carries.
+    pub authority: String,
+    /// Path and query: the request target.
+    pub target: String,
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("https://") {
+            return Err("https is not offered: give the http:// URL of the \
+                        server itself, before any proxy"
+                .into());
+        }
+        let rest = text.strip_prefix("http://").ok_or_else(|| {
+            format!("not a URL of the form http://host:port/path: {text:?}")
+        })?;
+        let rest = rest.split('#').next().unwrap_or_default();
+        let split = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(split);
+        let bad = |c: char| c.is_whitespace() || c.is_control() || c == '@';
+        if authority.is_empty()
+            || authority.starts_with(':')
+            || authority.contains(bad)
+        {
+            return Err(format!("no host in {text:?}"));
+        }
+        let port = authority.rsplit_once(':').map(|(_, port)| port);
+        if let Some(port) = port.filter(|port| !port.ends_with(']'))
+            && port.parse::<u16>().is_err()
+        {
+            return Err(format!("not a port: {port:?}"));
+        }
+        if target.contains(|c: char| c == ' ' || c.is_control()) {
+            return Err(format!("a blank or control character in {text:?}"));
+        }
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        Ok(Self {
+            authority: authority.to_owned(),
+            target: format!("{slash}{target}"),
+        })
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.target)
+    }
+}
+
+impl Url {
+    /// The port, 80 if none is given.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let port = self.authority.rsplit_once(':');
+        port.and_then(|(_, port)| port.parse().ok()).unwrap_or(80)
+    }
+
+    /// Connects, and gives the whole conversation `limit` to end.
+    ///
+    /// # Errors
+    /// If there is no such host, or nobody listens.
+    pub fn connect(&self, limit: Duration) -> Result<Connection, Failure> {
+        let mut address = self.authority.clone();
+        // An IPv6 address has colons too, in brackets.
+        let port = address.rsplit_once(':').map(|(_, port)| port);
+        if port.is_none_or(|port| port.ends_with(']')) {
+            address.push_str(":80");
+        }
+        let cannot = |error: io::Error| {
+            Failure::new(format!("cannot connect to {address}: {error}"))
+        };
+        let mut tried = Failure::new(format!("no address for {address}"));
+        for address in address.to_socket_addrs().map_err(cannot)? {
+            match TcpStream::connect_timeout(&address, limit) {
+                Ok(stream) => return Connection::new(stream, limit),
+                Err(error) => tried = cannot(error),
+            }
+        }
+        Err(tried)
+    }
+}
+
+// ANCHOR: connection
+/// A connection with a deadline for all of it. A failure shows the first
+/// bytes that went each way.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    deadline: Instant,
+    limit: Duration,
+    /// The longest head taken, in bytes.
+    pub max_head: usize,
+    /// How many times something came.
+    pub reads: usize,
+    /// Came, and not used yet.
+    input: Vec<u8>,
+    sent: Vec<u8>,
+    came: Vec<u8>,
+}
+// ANCHOR_END: connection
+
+impl Connection {
+    /// Over a stream that was connected or accepted.
+    ///
+    /// # Errors
+    /// If the system refuses the stream's settings.
+    pub fn new(stream: TcpStream, limit: Duration) -> Result<Self, Failure> {
+        let ready = stream.set_nonblocking(false).and(stream.set_nodelay(true));
+        ready.map_err(|error| Failure::new(error.to_string()))?;
+        Ok(Self {
+            stream,
+            deadline: Instant::now() + limit,
+            limit,
+            max_head: MAX_HEAD,
+            reads: 0,
+            input: Vec::new(),
+            sent: Vec::new(),
+            came: Vec::new(),
+        })
+    }
+
+    /// Over the next connection to `listener`, if one comes within `limit`.
+    ///
+    /// # Errors
+    /// If none comes.
+    pub fn accept(
+        listener: &TcpListener,
+        limit: Duration,
+    ) -> Result<Self, Failure> {
+        let deadline = Instant::now() + limit;
+        let failed = |error: io::Error| Failure::new(error.to_string());
+        listener.set_nonblocking(true).map_err(failed)?;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => return Self::new(stream, limit),
+                Err(error) if !waits(&error) => return Err(failed(error)),
+                Err(_) if Instant::now() > deadline => {
+                    let why = format!("nobody connected within {limit:?}");
+                    return Err(Failure::new(why));
+                }
+                Err(_) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Gives what follows the whole limit anew.
+    pub fn extend(&mut self) {
+        self.deadline = Instant::now() + self.limit;
+    }
+
+    /// A failure that shows what went over this connection.
+    pub fn fail(&self, why: impl Into<String>) -> Failure {
+        Failure {
+            why: why.into(),
+            sent: self.sent.clone(),
+            came: self.came.clone(),
+        }
+    }
+
+    /// Sends bytes as they are, in one write where the system takes them.
+    ///
+    /// # Errors
+    /// If the other side has closed or does not read until the deadline.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+        let mut bytes = bytes.as_ref();
+        remember(&mut self.sent, bytes);
+        while !bytes.is_empty() {
+            let left = self.left()?;
+            let wrote = self
+                .stream
+                .set_write_timeout(Some(left))
+                .and_then(|()| self.stream.write(bytes));
+            match wrote {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if waits(&error) => {}
+                Err(error) => {
+                    return Err(self.fail(format!("cannot send: {error}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn end(&self) {
+        // Fails if the other side is gone, which reading will tell.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Reads once; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// At the deadline, and if the connection is reset.
+    pub fn read(&mut self) -> Result<usize, Failure> {
+        loop {
+            let left = self.left()?;
+            if let Some(count) = self.read_within(left)? {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Reads once, but waits no longer than `time`; `None` if nothing came.
+    ///
+    /// # Errors
+    /// If the connection is reset.
+    pub fn read_within(
+        &mut self,
+        time: Duration,
+    ) -> Result<Option<usize>, Failure> {
+        let mut piece = [0; 16 * 1024];
+        let time = time.max(Duration::from_millis(1));
+        let read = self
+            .stream
+            .set_read_timeout(Some(time))
+            .and_then(|()| self.stream.read(&mut piece));
+        match read {
+            Ok(count) => {
+                self.reads += 1;
+                remember(&mut self.came, &piece[..count]);
+                self.input.extend_from_slice(&piece[..count]);
+                Ok(Some(count))
+            }
+            Err(error) if waits(&error) => Ok(None),
+            Err(error) => Err(self.fail(format!(
+                "the connection was broken off, not ended: {error}"
+            ))),
+        }
+    }
+
+    fn left(&self) -> Result<Duration, Failure> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let limit = self.limit;
+            return Err(self.fail(format!("waited {limit:?} in vain")));
+        }
+        Ok(left)
+    }
+
+    /// Takes a head off the input: a request's or a response's.
+    ///
+    /// # Errors
+    /// If it is not one, is longer than `max_head`, or does not come.
+    pub fn head(&mut self) -> Result<Head, Failure> {
+        let end = loop {
+            let found = self.input.windows(4).position(|w| w == b"\r\n\r\n");
+            if let Some(end) = found {
+                break end;
+            }
+            if self.input.len() > self.max_head {
+                let limit = self.max_head;
+                let why = format!("the head is longer than {limit} bytes");
+                return Err(self.fail(why));
+            }
+            if self.read()? == 0 {
+                return Err(self.fail("it ended before its head did"));
+            }
+        };
+        let rest = self.input.split_off(end + 4);
+        let head = std::mem::replace(&mut self.input, rest);
+        Head::parse(&head[..end]).map_err(|why| self.fail(why))
+    }
+
+    /// Takes a response's head, and readies its body for reading.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head), and if it is no response.
+    pub fn response(mut self) -> Result<Response, Failure> {
+        let head = self.head()?;
+        let status = head
+            .start
+            .strip_prefix("HTTP/1.")
+            .and_then(|rest| rest.get(2..5))
+            .and_then(|status| status.parse().ok());
+        let Some(status) = status else {
+            let why = format!("not a status line: {:?}", head.start);
+            return Err(self.fail(why));
+        };
+        let chunked = head
+            .get("Transfer-Encoding")
+            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+        let length = match head.get("Content-Length").map(str::parse) {
+            None => None,
+            Some(Ok(length)) => Some(length),
+            Some(Err(_)) => {
+                return Err(self.fail("Content-Length is not a number"));
+            }
+        };
+        let framing = match (status, length) {
+            (100..200 | 204 | 304, _) => Framing::Length(0),
+            _ if chunked => Framing::Chunked(0),
+            (_, Some(length)) => Framing::Length(length),
+            (_, None) => Framing::UntilClose,
+        };
+        Ok(Response { connection: self, status, head, framing, started: false })
+    }
+
+    /// How many bytes came and were not used yet.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Sends nothing more, reads to the end, and counts what comes.
+    ///
+    /// # Errors
+    /// If that is no proper end, or too late.
+    pub fn rest(&mut self) -> Result<usize, Failure> {
+        self.end();
+        let mut count = self.input.len();
+        loop {
+            match self.read()? {
+                0 => return Ok(count),
+                more => count += more,
+            }
+            self.input.clear();
+        }
+    }
+
+    /// Takes a line that CRLF ends, as chunked bodies have them.
+    fn line(&mut self) -> Result<String, Failure> {
+        loop {
+            if let Some(end) = self.input.windows(2).position(|w| w == b"\r\n")
+            {
+                let rest = self.input.split_off(end + 2);
+                let line = std::mem::replace(&mut self.input, rest);
+                return Ok(String::from_utf8_lossy(&line[..end]).into_owned());
+            }
+            if self.input.len() > MAX_HEAD {
+                return Err(self.fail("a chunk's first line has no end"));
+            }
+            if self.read()? == 0 {
+                return Err(self.fail("it ended before its last chunk"));
+            }
+        }
+    }
+}
+
+/// A read that waited long enough: the error differs by platform.
+fn waits(error: &io::Error) -> bool {
+    use ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}
+
+/// Keeps one byte more than is shown, so that showing knows of the cut.
+fn remember(kept: &mut Vec<u8>, bytes: &[u8]) {
+    let room = (SHOWN + 1).saturating_sub(kept.len());
+    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+}
+
+/// The start line and the fields of a request or response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The request line or status line.
+    pub start: String,
+    /// Names and values, white space trimmed off the values. Bytes that are
+    /// not UTF-8 are replaced.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Head {
+    fn parse(head: &[u8]) -> Result<Self, String> {
+        let text = String::from_utf8_lossy(head);
+        let mut lines = text.split("\r\n");
+        let start = lines.next().unwrap_or_default().to_owned();
+        let mut fields = Vec::new();
+        for line in lines {
+            let (name, value) = line
+                .split_once(':')
+                .filter(|(name, _)| {
+                    !name.is_empty() && !name.contains([' ', '\t'])
+                })
+                .ok_or_else(|| format!("not a field line: {line:?}"))?;
+            let value = value.trim_matches([' ', '\t']);
+            fields.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(Self { start, fields })
+    }
+
+    /// The value of the first field of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        let found = fields.find(|(n, _)| n.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a field of this name lists `token`, whatever its parameters.
+    #[must_use]
+    pub fn lists(&self, name: &str, token: &str) -> bool {
+        self.fields
+            .iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .flat_map(|(_, value)| value.split(','))
+            .map(|item| item.split([';', '=']).next().unwrap_or_default())
+            .any(|item| item.trim().eq_ignore_ascii_case(token))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Framing {
+    /// So much of the current chunk is to come.
+    Chunked(u64),
+    Length(u64),
+    UntilClose,
+}
+
+/// A response whose head has come.
+#[derive(Debug)]
+pub struct Response {
+    /// The connection it comes over.
+    pub connection: Connection,
+    /// The status code.
+    pub status: u16,
+    /// Its head.
+    pub head: Head,
+    framing: Framing,
+    /// A chunk was read, so a CRLF stands before the next.
+    started: bool,
+}
+
+impl Response {
+    /// A failure that shows what went over its connection.
+    pub fn fail(&self, why: impl Into<String>) -> Failure {
+        self.connection.fail(why)
+    }
+
+    /// The next bytes of the body as they come; `None` at its proper end.
+    ///
+    /// # Errors
+    /// If the framing is broken or ends too soon, or nothing comes in time.
+    pub fn piece(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        if let Framing::Chunked(0) = self.framing {
+            self.framing = Framing::Chunked(self.chunk()?);
+        }
+        let left = match self.framing {
+            Framing::Chunked(0) | Framing::Length(0) => return Ok(None),
+            Framing::Chunked(left) | Framing::Length(left) => left,
+            Framing::UntilClose => u64::MAX,
+        };
+        if self.connection.input.is_empty() && self.connection.read()? == 0 {
+            return match self.framing {
+                Framing::UntilClose => Ok(None),
+                _ => Err(self.fail(format!("{left} bytes short of its end"))),
+            };
+        }
+        let input = &mut self.connection.input;
+        let count =
+            input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let rest = input.split_off(count);
+        let piece = std::mem::replace(input, rest);
+        if let Framing::Chunked(left) | Framing::Length(left) =
+            &mut self.framing
+        {
+            *left -= count as u64;
+        }
+        Ok(Some(piece))
+    }
+
+    /// The size of the next chunk; the trailers are gone by at the last.
+    fn chunk(&mut self) -> Result<u64, Failure> {
+        if self.started && !self.connection.line()?.is_empty() {
+            return Err(self.fail("no CRLF behind a chunk"));
+        }
+        self.started = true;
+        let line = self.connection.line()?;
+        let digits = line.split(';').next().unwrap_or_default().trim_end();
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let size = u64::from_str_radix(digits, 16);
+        let size = size.ok().filter(|_| is_hex).ok_or_else(|| {
+            self.fail(format!("not the size of a chunk: {line:?}"))
+        })?;
+        if size == 0 {
+            while !self.connection.line()?.is_empty() {}
+        }
+        Ok(size)
+    }
+
+    /// Reads the rest of the body, to `limit` bytes, and then the end of the
+    /// connection: a reset behind the response would lose it on many systems.
+    ///
+    /// # Errors
+    /// If it is longer, broken or late, or if the connection is reset.
+    pub fn finish(mut self, limit: usize) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece()? {
+            body.extend(piece);
+            if body.len() > limit {
+                return Err(self.fail("the body does not end"));
+            }
+        }
+        match self.connection.rest()? {
+            0 => Ok(body),
+            _ => Err(self.fail("there is more behind the response")),
+        }
+    }
+
+    /// Its body as an event stream.
+    #[must_use]
+    pub fn events(self) -> Events {
+        Events {
+            response: self,
+            decoder: Decoder::new(),
+            seen: VecDeque::new(),
+            bytes: 0,
+            not_utf8: None,
+            partial: Vec::new(),
+            tail: Vec::new(),
+        }
+    }
+}
+
+/// What a stream said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// An event.
+    Event(MessageEvent),
+    /// A comment.
+    Comment(String),
+    /// A reconnection time.
+    ReconnectionTime(Duration),
+    /// A last event ID on its own.
+    LastEventId(String),
+}
+
+/// A response's body, decoded.
+#[derive(Debug)]
+pub struct Events {
+    /// The response.
+    pub response: Response,
+    decoder: Decoder,
+    seen: VecDeque<Seen>,
+    /// Bytes of the body so far.
+    pub bytes: u64,
+    /// What is not UTF-8, if anything.
+    pub not_utf8: Option<Vec<u8>>,
+    /// A UTF-8 sequence that the next piece goes on with.
+    partial: Vec<u8>,
+    /// The last four bytes.
+    tail: Vec<u8>,
+}
+
+impl Events {
+    /// The next thing the stream says; `None` at its proper end.
+    ///
+    /// # Errors
+    /// As [`Response::piece`], and if an event is larger than 16 MiB.
+    #[expect(clippy::should_implement_trait, reason = "it can fail")]
+    pub fn next(&mut self) -> Result<Option<Seen>, Failure> {
+        loop {
+            if let Some(seen) = self.seen.pop_front() {
+                return Ok(Some(seen));
+            }
+            let Some(piece) = self.response.piece()? else {
+                return Ok(None);
+            };
+            self.bytes += piece.len() as u64;
+            self.check_utf8(&piece);
+            self.tail.extend_from_slice(&piece);
+            self.tail.drain(..self.tail.len().saturating_sub(4));
+            let mut chunk = &*piece;
+            loop {
+                let seen = match self.decoder.next(&mut chunk) {
+                    Ok(None) => break,
+                    Ok(Some(Item::Event(e))) => Seen::Event(e.to_owned()),
+                    Ok(Some(Item::Comment(c))) => Seen::Comment(c.into()),
+                    Ok(Some(Item::ReconnectionTime(time))) => {
+                        Seen::ReconnectionTime(time)
+                    }
+                    Ok(Some(Item::LastEventId(id))) => {
+                        Seen::LastEventId(id.into())
+                    }
+                    Err(limit) => {
+                        return Err(self.response.fail(limit.to_string()));
+                    }
+                };
+                self.seen.push_back(seen);
+            }
+        }
+    }
+
+    /// The next event, whatever stands before it.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), and if the stream ends.
+    pub fn event(&mut self) -> Result<MessageEvent, Failure> {
+        loop {
+            match self.next()? {
+                Some(Seen::Event(event)) => return Ok(event),
+                Some(_) => {}
+                None => {
+                    let why = "the stream ended where an event was due";
+                    return Err(self.response.fail(why));
+                }
+            }
+        }
+    }
+
+    /// Whether what came so far ends with a blank line, or is nothing.
+    #[must_use]
+    pub fn ended_between_events(&self) -> bool {
+        let blank: [&[u8]; 3] = [b"\n\n", b"\r\r", b"\n\r\n"];
+        self.bytes == 0 || blank.iter().any(|end| self.tail.ends_with(end))
+    }
+
+    fn check_utf8(&mut self, piece: &[u8]) {
+        self.partial.extend_from_slice(piece);
+        let kept = match str::from_utf8(&self.partial) {
+            Ok(_) => self.partial.len(),
+            Err(error) => {
+                if let Some(length) = error.error_len() {
+                    let at = error.valid_up_to();
+                    let bytes = self.partial[at..at + length].to_vec();
+                    self.not_utf8.get_or_insert(bytes);
+                    self.partial.len()
+                } else {
+                    error.valid_up_to()
+                }
+            }
+        };
+        self.partial.drain(..kept);
+    }
+}

@@ -1,0 +1,121 @@
+//! The contract as a command: point it at a server's URL, or give it a
+//! program to run.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use contract::http::Url;
+use contract::{Program, clients, servers};
+
+// ANCHOR: cli
+/// Checks a server or a client of Server-Sent Events.
+///
+/// The status is 0 if every check passed or could not be made, 1 if one
+/// failed, 2 for arguments that cannot be used.
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(subcommand_negates_reqs = true)]
+struct Cli {
+    /// The stream of a running server, http://host:port/path
+    #[arg(required = true)]
+    url: Option<Url>,
+    /// After how long without an event this server sends a comment
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    heartbeat: Option<Duration>,
+    /// How long one step may take: more than the time between two events
+    #[arg(long, value_name = "TIME", default_value = "10s",
+          value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// Skip what waits for the server's own deadlines
+    #[arg(long)]
+    skip_slow: bool,
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    side: Option<Side>,
+}
+
+#[derive(Subcommand)]
+enum Side {
+    /// Starts a server, and checks also how it stops:
+    /// PROGRAM --addr ADDR --every TIME --heartbeat TIME
+    Server(Run),
+    /// Runs a client against a scripted server:
+    /// PROGRAM URL --json [--events N]
+    Client(Run),
+}
+// ANCHOR_END: cli
+
+#[derive(Args)]
+struct Common {
+    /// Print one JSON object a check
+    #[arg(long)]
+    json: bool,
+    /// Make only the check of this name; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = known)]
+    only: Vec<String>,
+}
+
+fn known(name: &str) -> Result<String, String> {
+    let mut all = servers::checks().chain(clients::checks());
+    if all.any(|check| check.name == name) {
+        Ok(name.to_owned())
+    } else {
+        Err("no check has this name".into())
+    }
+}
+
+#[derive(Args)]
+struct Run {
+    #[command(flatten)]
+    common: Common,
+    /// The program
+    exe: OsString,
+    /// Its first arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+impl Run {
+    fn program(&self) -> Program {
+        self.args.iter().fold(Program::new(&self.exe), Program::arg)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let common = match &cli.side {
+        Some(Side::Server(run) | Side::Client(run)) => &run.common,
+        None => &cli.common,
+    };
+    let names = &common.only;
+    let only = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    let report = match (&cli.side, cli.url) {
+        (Some(Side::Server(run)), _) => {
+            servers::check_program(&run.program(), only)
+        }
+        (Some(Side::Client(run)), _) => clients::check(&run.program(), only),
+        (None, Some(url)) => {
+            let target = servers::Target {
+                timeout: cli.timeout,
+                heartbeat: cli.heartbeat,
+                slow: !cli.skip_slow,
+                ..servers::Target::new(url)
+            };
+            servers::check(&target, only)
+        }
+        // clap has asked for one of them.
+        (None, None) => return ExitCode::from(2),
+    };
+    let text = if common.json {
+        report.to_json_lines()
+    } else {
+        format!("{report}\n")
+    };
+    // Whoever closed stdout has seen enough; the status still tells.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,225 @@
+//! A program under test, held so that it cannot outlive the test.
+
+use crate::http::Url;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Lines kept until they are asked for; the oldest make room.
+const LINES: usize = 50_000;
+/// Bytes kept of a line.
+const LINE: u64 = 1024 * 1024;
+/// Lines kept of stderr.
+const ERRORS: usize = 20;
+
+/// A program and its first arguments: what is to be checked.
+#[derive(Clone, Debug)]
+pub struct Program {
+    exe: OsString,
+    args: Vec<OsString>,
+}
+
+impl Program {
+    /// The program at this path, or of this name on the `PATH`.
+    pub fn new(exe: impl Into<OsString>) -> Self {
+        Self { exe: exe.into(), args: Vec::new() }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Starts it, with `more` after its own arguments.
+    ///
+    /// # Errors
+    /// If it cannot be started; the error names the program.
+    pub fn spawn(&self, more: &[&str]) -> io::Result<Process> {
+        let mut child = Command::new(&self.exe)
+            .args(&self.args)
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| {
+                let exe = self.exe.display();
+                io::Error::new(error.kind(), format!("{exe}: {error}"))
+            })?;
+        let output = Arc::new(Output::default());
+        if let Some(stdout) = child.stdout.take() {
+            let output = Arc::clone(&output);
+            thread::spawn(move || output.collect(stdout));
+        }
+        let errors = Arc::new(Output::default());
+        if let Some(stderr) = child.stderr.take() {
+            let errors = Arc::clone(&errors);
+            thread::spawn(move || errors.collect(stderr));
+        }
+        Ok(Process { child, output, errors })
+    }
+}
+
+// ANCHOR: process
+/// A running program. Its output is read all the time, so that it never waits
+/// for us, and kept within bounds; dropping this kills it.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    output: Arc<Output>,
+    errors: Arc<Output>,
+}
+
+impl Process {
+    /// Takes lines from its stdout up to the first that `wanted` makes
+    /// something of; `None` if that does not come before the deadline or
+    /// before stdout closes.
+    pub fn wait_for<T>(
+        &self,
+        deadline: Instant,
+        mut wanted: impl FnMut(&str) -> Option<T>,
+    ) -> Option<T> {
+        while let Some(line) = self.line(deadline) {
+            if let Some(found) = wanted(&line) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// The URL in a server's line `Server running at URL`; `None` as for
+    /// [`wait_for`](Self::wait_for).
+    #[must_use]
+    pub fn url(&self, deadline: Instant) -> Option<Url> {
+        self.wait_for(deadline, |line| {
+            let (_, url) = line.split_once("running at ")?;
+            url.split_whitespace().next()?.parse().ok()
+        })
+    }
+
+    /// The next line of its stdout; `None` if there is none by the deadline,
+    /// or at the end.
+    #[must_use]
+    pub fn line(&self, deadline: Instant) -> Option<String> {
+        let mut lines = self.output.lock();
+        loop {
+            if let Some(line) = lines.kept.pop_front() {
+                return Some(line);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if lines.closed || left.is_zero() {
+                return None;
+            }
+            let waited = self.output.news.wait_timeout(lines, left);
+            lines = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Asks it to stop: SIGTERM on Unix. Elsewhere its stdin is closed, since
+    /// no signal of that kind exists there.
+    ///
+    /// # Errors
+    /// If it could not be asked.
+    pub fn stop(&mut self) -> io::Result<()> {
+        if !cfg!(unix) {
+            drop(self.child.stdin.take());
+            return Ok(());
+        }
+        // std sends no signal but SIGKILL; every Unix shell can.
+        let kill = format!("kill -TERM {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("`{kill}`: {status}")))
+        }
+    }
+
+    /// Waits for its end; `None` if it still runs at the deadline.
+    ///
+    /// # Errors
+    /// If the system cannot tell.
+    pub fn exit(
+        &mut self,
+        deadline: Instant,
+    ) -> io::Result<Option<ExitStatus>> {
+        loop {
+            let status = self.child.try_wait()?;
+            if status.is_some() || Instant::now() >= deadline {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+    // ANCHOR_END: process
+
+    /// The last lines of its stderr, joined: for a message.
+    #[must_use]
+    pub fn errors(&self) -> String {
+        let lines = self.errors.lock();
+        let from = lines.kept.len().saturating_sub(ERRORS);
+        lines.kept.range(from..).cloned().collect::<Vec<_>>().join("\n")
+    }
+
+    /// The process's number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Output {
+    lines: Mutex<Lines>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    kept: VecDeque<String>,
+    closed: bool,
+}
+
+impl Output {
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn collect(&self, from: impl Read) {
+        let mut from = BufReader::new(from);
+        loop {
+            let mut line = Vec::new();
+            let read = from.by_ref().take(LINE).read_until(b'\n', &mut line);
+            let mut lines = self.lock();
+            match read {
+                Ok(0) | Err(_) => {
+                    lines.closed = true;
+                    self.news.notify_all();
+                    return;
+                }
+                Ok(_) => {
+                    if lines.kept.len() == LINES {
+                        lines.kept.pop_front();
+                    }
+                    let line = String::from_utf8_lossy(&line);
+                    lines.kept.push_back(line.trim_end().to_owned());
+                    self.news.notify_all();
+                }
+            }
+        }
+    }
+}

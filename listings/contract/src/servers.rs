@@ -1,0 +1,998 @@
+//! What a server must pass: each check is a conversation over a connection of
+//! its own, and after each bad one a good one must still work.
+
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use event_stream::MessageEvent;
+
+use crate::http::{Connection, Events, Head, Response, Seen, Url};
+use crate::report::{Verdict, kept, row};
+use crate::{Check, Failure, Outcome, Process, Program, Report};
+
+// ANCHOR: target
+/// What to check, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The stream.
+    pub url: Url,
+    /// How long any one thing may take: more than the time between events.
+    pub timeout: Duration,
+    /// After how long without an event the server sends a comment; `None`
+    /// leaves that unchecked.
+    pub heartbeat: Option<Duration>,
+    /// Whether to make the checks that wait for the server's own deadlines.
+    pub slow: bool,
+}
+// ANCHOR_END: target
+
+impl Target {
+    /// The stream at `url`; 10 seconds for each step, heartbeat unchecked.
+    #[must_use]
+    pub fn new(url: Url) -> Self {
+        Self {
+            url,
+            timeout: Duration::from_secs(10),
+            heartbeat: None,
+            slow: true,
+        }
+    }
+}
+
+/// The time between events of a server that we start ourselves.
+const EVERY: &str = "100ms";
+/// How long open streams and the process may take to end.
+const STOP: Duration = Duration::from_secs(1);
+/// A head that is not complete after this long is answered with 408 by then.
+const SLOW_HEAD: Duration = Duration::from_secs(15);
+const READERS: usize = 20;
+const DEPARTING: usize = 5;
+/// More than the buffers between two sockets take in.
+const FLOOD: u64 = 8 * 1024 * 1024;
+const FLOOD_TIME: Duration = Duration::from_secs(4);
+/// No server writes that slowly where it writes as fast as it can.
+const FLOOD_GAP: Duration = Duration::from_secs(2);
+const OURS: &str = "this book's contract";
+
+/// Checks a server that already runs.
+/// `only` selects checks by name; the rest does not appear.
+#[must_use]
+pub fn check(target: &Target, only: impl Fn(&str) -> bool) -> Report {
+    Session::new(target, None).run(&only)
+}
+
+/// Starts a server and checks it, with what can be seen only from there: it is
+/// run as `PROGRAM --addr 127.0.0.1:0 --every TIME --heartbeat TIME`, and
+/// prints `Server running at URL`. `only` is as for [`check`].
+#[must_use]
+pub fn check_program(program: &Program, only: impl Fn(&str) -> bool) -> Report {
+    match Held::start(program, EVERY, "15s") {
+        Ok(held) => {
+            Session::new(&held.target, Some((program, &held))).run(&only)
+        }
+        Err(failure) => {
+            let mut report = Report::default();
+            for (check, _) in CHECKS {
+                report.add(*check, Err(failure.clone()));
+            }
+            report
+        }
+    }
+}
+
+/// All checks of a server, in the order they are made.
+pub fn checks() -> impl Iterator<Item = &'static Check> {
+    CHECKS.iter().map(|(check, _)| check)
+}
+
+/// A server that runs as long as this lives.
+struct Held {
+    target: Target,
+    process: Process,
+}
+
+impl Held {
+    fn start(
+        program: &Program,
+        every: &str,
+        heartbeat: &str,
+    ) -> Result<Self, Failure> {
+        let args = ["--addr", "127.0.0.1:0"];
+        let times = ["--every", every, "--heartbeat", heartbeat];
+        let mut args = [&args[..], &times[..]].concat();
+        if !cfg!(unix) {
+            // No SIGTERM there: closing its stdin is how it is told to stop.
+            args.push("--until-stdin-closes");
+        }
+        let process = program
+            .spawn(&args)
+            .map_err(|error| Failure::new(format!("not started: {error}")))?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let url = process.url(deadline);
+        let url = url.ok_or_else(|| {
+            Failure::new(format!(
+                "no line `Server running at http://…` came; stderr: {}",
+                process.errors()
+            ))
+        })?;
+        Ok(Self { target: Target::new(url), process })
+    }
+}
+
+struct Session<'a> {
+    target: &'a Target,
+    held: Option<(&'a Program, &'a Held)>,
+    reading: OnceLock<Result<Reading, Failure>>,
+}
+
+/// The start of a stream, read once for several checks.
+struct Reading {
+    events: Vec<MessageEvent>,
+    not_utf8: Option<Vec<u8>>,
+    failure: Failure,
+}
+
+type Run = fn(&Session<'_>) -> Verdict;
+
+impl<'a> Session<'a> {
+    fn new(target: &'a Target, held: Option<(&'a Program, &'a Held)>) -> Self {
+        Self { target, held, reading: OnceLock::new() }
+    }
+
+    /// Makes the checks in order, but for the one that mostly waits: it runs
+    /// beside the others. If the first gets no answer at all, none is made
+    /// after it: each would wait as long.
+    fn run(&self, only: &dyn Fn(&str) -> bool) -> Report {
+        let mut report = Report::default();
+        let mut chosen = CHECKS.iter().filter(|(check, _)| only(check.name));
+        let Some((check, run)) = chosen.next() else { return report };
+        let verdict = run(self);
+        let silent = matches!(&verdict, Err(f) if f.came.is_empty());
+        report.add(*check, verdict);
+        if silent {
+            for (check, _) in chosen {
+                let why = "the server does not answer";
+                report.add(*check, Ok(Outcome::NotApplicable(why.into())));
+            }
+            return report;
+        }
+        let (beside, rest): (Vec<_>, Vec<_>) =
+            chosen.partition(|(check, _)| check.name == "slow-head");
+        thread::scope(|scope| {
+            let beside: Vec<_> = beside
+                .iter()
+                .map(|(check, run)| (check, scope.spawn(|| run(self))))
+                .collect();
+            for (check, run) in rest {
+                report.add(check, run(self));
+            }
+            for (check, run) in beside {
+                let broke = Failure::new("the check itself broke");
+                report.add(*check, run.join().unwrap_or(Err(broke)));
+            }
+        });
+        report
+    }
+
+    fn connect(&self) -> Result<Connection, Failure> {
+        self.target.url.connect(self.target.timeout)
+    }
+
+    /// A request for the stream, with more field lines.
+    fn request(&self, fields: &str) -> String {
+        let Url { authority, target } = &self.target.url;
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: {authority}\r\n\
+         Accept: text/event-stream\r\nCache-Control: no-store\r\n\
+         {fields}\r\n"
+        )
+    }
+
+    fn send(&self, request: impl AsRef<[u8]>) -> Result<Response, Failure> {
+        let mut connection = self.connect()?;
+        connection.send(request)?;
+        connection.response()
+    }
+
+    /// Opens the stream: what every good request gets.
+    fn open(&self, fields: &str) -> Result<Events, Failure> {
+        opened(self.send(self.request(fields))?)
+    }
+
+    /// After something bad: the server must serve on.
+    fn serves_on(&self) -> Verdict {
+        let event = self.open("").and_then(|mut events| events.event());
+        event.map(|_| Outcome::passed()).map_err(|mut failure| {
+            failure.why = format!("the next reader: {}", failure.why);
+            failure
+        })
+    }
+
+    /// Sends a request that deserves one of these statuses. The whole
+    /// response must come, and the connection must end without a reset.
+    fn refuses(&self, request: &[u8], statuses: &[u16]) -> Verdict {
+        self.answers(request, statuses)?;
+        self.serves_on()
+    }
+
+    fn answers(
+        &self,
+        request: &[u8],
+        statuses: &[u16],
+    ) -> Result<Head, Failure> {
+        let mut connection = self.connect()?;
+        // A server may answer and close before all of it was sent.
+        let sent = connection.send(request);
+        let response = connection.response().map_err(|failure| Failure {
+            why: match &sent {
+                Ok(()) => failure.why,
+                Err(_) => format!("no whole response: {}", failure.why),
+            },
+            ..failure
+        })?;
+        if !statuses.contains(&response.status) {
+            let statuses: Vec<_> =
+                statuses.iter().map(ToString::to_string).collect();
+            let statuses = statuses.join(" or ");
+            let why = format!("the status must be {statuses}");
+            return Err(response.fail(why));
+        }
+        let head = response.head.clone();
+        response.finish(64 * 1024)?;
+        Ok(head)
+    }
+
+    fn head(&self) -> Result<Response, Failure> {
+        self.send(self.request(""))
+    }
+
+    fn reading(&self) -> Result<&Reading, Outcome> {
+        let read = self.reading.get_or_init(|| self.read_some());
+        read.as_ref().map_err(|_| {
+            let why = "the stream could not be read: see `framing`";
+            Outcome::NotApplicable(why.into())
+        })
+    }
+
+    fn read_some(&self) -> Result<Reading, Failure> {
+        let mut stream = self.open("")?;
+        let mut events = Vec::new();
+        for _ in 0..3 {
+            stream.response.connection.extend();
+            events.push(stream.event()?);
+        }
+        let not_utf8 = stream.not_utf8.take();
+        Ok(Reading { events, not_utf8, failure: stream.response.fail("") })
+    }
+}
+
+/// The events of a response that must be good.
+fn opened(response: Response) -> Result<Events, Failure> {
+    match response.status {
+        200 => Ok(response.events()),
+        _ => Err(response.fail("a good request must get 200")),
+    }
+}
+
+/// Lets a check that measures time have three tries: a busy machine is late
+/// once, a wrong server always.
+fn timed(mut measure: impl FnMut() -> Verdict) -> Verdict {
+    let mut verdict = measure();
+    for _ in 0..2 {
+        if verdict.is_err() {
+            verdict = measure();
+        }
+    }
+    verdict
+}
+
+fn not_held() -> Outcome {
+    let why = "only where the test holds the server's process";
+    Outcome::NotApplicable(why.into())
+}
+
+// ANCHOR: checks
+/// Each check with its rule, its source and its code.
+const CHECKS: &[(Check, Run)] = &[
+    row(
+        "status",
+        "A request for the stream is answered with 200.",
+        "WHATWG HTML §9.2.3",
+        |session| {
+            let response = session.head()?;
+            let why = "the status must be 200";
+            kept(response.status == 200, || response.fail(why))
+        },
+    ),
+    // ANCHOR_END: checks
+    row(
+        "content-type",
+        "`Content-Type` is `text/event-stream`; a `charset`, if any, is \
+         `utf-8`.",
+        "WHATWG HTML §9.2.3, §9.2.5",
+        content_type,
+    ),
+    row(
+        "cache-control",
+        "`Cache-Control` has `no-cache` or `no-store`: no cache answers \
+         in the server's place.",
+        "this book's contract; RFC 9111 §5.2.2",
+        |session| {
+            let response = session.head()?;
+            let has = |token| response.head.lists("Cache-Control", token);
+            kept(has("no-cache") || has("no-store"), || {
+                response.fail("neither no-cache nor no-store")
+            })
+        },
+    ),
+    row(
+        "no-length",
+        "A stream that has no end has no `Content-Length`.",
+        "RFC 9110 §8.6",
+        |session| {
+            let response = session.head()?;
+            let length = response.head.get("Content-Length");
+            kept(length.is_none(), || response.fail("there is one"))
+        },
+    ),
+    row(
+        "no-buffering",
+        "`X-Accel-Buffering: no` keeps nginx from holding events back \
+         (advice).",
+        OURS,
+        |session| advises(session, "X-Accel-Buffering", "no", "behind nginx"),
+    ),
+    row(
+        "no-transform",
+        "`Cache-Control: no-transform` keeps proxies from compressing, \
+         which holds events back (advice).",
+        "RFC 9111 §5.2.2.6",
+        |session| {
+            let field = "Cache-Control";
+            advises(session, field, "no-transform", "behind a proxy")
+        },
+    ),
+    row(
+        "framing",
+        "The body decodes cleanly: chunks or the connection's end frame \
+         it, and it is UTF-8 throughout.",
+        "RFC 9112 §6, §7.1; WHATWG HTML §9.2.5",
+        |session| {
+            let read = session.reading.get_or_init(|| session.read_some());
+            let reading = read.as_ref().map_err(Clone::clone)?;
+            match &reading.not_utf8 {
+                None => Ok(Outcome::passed()),
+                Some(bytes) => Err(Failure {
+                    why: format!("not UTF-8: {}", bytes.escape_ascii()),
+                    ..reading.failure.clone()
+                }),
+            }
+        },
+    ),
+    row(
+        "first-event",
+        "An event goes out when it happens: the first has arrived before \
+         the second exists.",
+        OURS,
+        |session| timed(|| first_event(session)),
+    ),
+    row(
+        "ids",
+        "Every event has an ID, none comes twice, and numbers grow.",
+        OURS,
+        ids,
+    ),
+    row(
+        "resume",
+        "`Last-Event-ID: N` continues with the event after N.",
+        "WHATWG HTML §9.2.4",
+        resume,
+    ),
+    row(
+        "unusable-id",
+        "A `Last-Event-ID` that means nothing gets the stream from its \
+         start; one that no field may hold may get 400.",
+        "this book's contract; RFC 9110 §5.5",
+        unusable_id,
+    ),
+    row(
+        "heartbeat",
+        "A stream without events says something now and then, such as a \
+         comment.",
+        "WHATWG HTML §9.2.7",
+        heartbeat,
+    ),
+    row(
+        "many-readers",
+        "Twenty readers at once all get their events.",
+        OURS,
+        many_readers,
+    ),
+    row(
+        "stalled-reader",
+        "A reader that takes nothing delays no other.",
+        OURS,
+        stalled_reader,
+    ),
+    row(
+        "departed-reader",
+        "A reader that left is noticed, and its socket closed.",
+        OURS,
+        departed_reader,
+    ),
+    row("not-found", "Another path gets 404.", "RFC 9110 §15.5.5", |session| {
+        let host = &session.target.url.authority;
+        let request =
+            format!("GET /no/such/path HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        session.refuses(request.as_bytes(), &[404])
+    }),
+    row(
+        "method",
+        "Another method gets 405 with the methods that work in `Allow`.",
+        "RFC 9110 §15.5.6",
+        |session| {
+            let request = session.request("").replacen("GET", "DELETE", 1);
+            let head = session.answers(request.as_bytes(), &[405])?;
+            if head.lists("Allow", "GET") {
+                session.serves_on()
+            } else {
+                Err(Failure {
+                    why: "no `Allow` that lists GET".into(),
+                    sent: request.into(),
+                    came: format!("{head:?}").into(),
+                })
+            }
+        },
+    ),
+    row(
+        "head",
+        "HEAD gets the head that GET would get, and no body.",
+        "RFC 9110 §9.3.2",
+        head_only,
+    ),
+    row(
+        "nonsense",
+        "What is no request gets 400.",
+        "RFC 9112 §2.2, §3, §5.1; RFC 9110 §15.5.1",
+        |session| {
+            let line = session.request("");
+            let line = line.lines().next().unwrap_or_default();
+            for request in [
+                "hello\r\n\r\n".to_owned(),
+                "\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n".to_owned(),
+                format!("{line}\r\nHost: a\r\nno colon\r\n\r\n"),
+                format!("{line}\r\nHost: a\r\nX-Blank : a\r\n\r\n"),
+            ] {
+                session.refuses(request.as_bytes(), &[400])?;
+            }
+            Ok(Outcome::passed())
+        },
+    ),
+    row(
+        "no-host",
+        "HTTP/1.1 without `Host`, or with two, gets 400.",
+        "RFC 9112 §3.2",
+        |session| {
+            let Url { authority: host, target } = &session.target.url;
+            let none = format!("GET {target} HTTP/1.1\r\n\r\n");
+            let two = session.request(&format!("Host: {host}\r\n"));
+            session.refuses(none.as_bytes(), &[400])?;
+            session.refuses(two.as_bytes(), &[400])
+        },
+    ),
+    row(
+        "version",
+        "A major version other than 1 gets 505, or 400.",
+        "RFC 9110 §15.6.6",
+        |session| {
+            let request = session.request("").replacen("/1.1", "/7.3", 1);
+            session.refuses(request.as_bytes(), &[505, 400])
+        },
+    ),
+    row(
+        "long-head",
+        "A head past 16 KiB gets 431, and the response arrives: no reset \
+         overtakes it.",
+        "RFC 6585 §5; RFC 9112 §9.6; the limit is this book's",
+        |session| {
+            let long = format!("X-Long: {}\r\n", "a".repeat(40 * 1024));
+            session.refuses(session.request(&long).as_bytes(), &[431])
+        },
+    ),
+    row(
+        "body",
+        "A request with a body in chunks, where none belongs, is \
+         answered with 405, and its body is not taken for a request.",
+        "RFC 9112 §6, §9.6",
+        |session| {
+            let fields = "Transfer-Encoding: chunked\r\n";
+            let request = session.request(fields).replacen("GET", "POST", 1);
+            let body =
+                "5\r\nhello\r\n12\r\nGET / HTTP/1.1\r\n\r\n\r\n0\r\n\r\n";
+            session.refuses((request + body).as_bytes(), &[405])
+        },
+    ),
+    row(
+        "byte-by-byte",
+        "A request may come in pieces of any size.",
+        "RFC 9112 §2.2",
+        |session| {
+            let mut connection = session.connect()?;
+            for byte in session.request("").bytes() {
+                connection.send([byte])?;
+                // So that each has a chance to be read alone.
+                thread::sleep(Duration::from_millis(1));
+            }
+            opened(connection.response()?)?.event()?;
+            session.serves_on()
+        },
+    ),
+    row(
+        "junk-behind",
+        "Junk behind a request does not touch its response.",
+        "RFC 9112 §9.3.2",
+        |session| {
+            let mut request = session.request("").into_bytes();
+            request.extend_from_slice(b"\0\xFF junk \r\n\r\n: junk\r\n");
+            let mut events = opened(session.send(request)?)?;
+            events.event()?;
+            events.event()?;
+            session.serves_on()
+        },
+    ),
+    row(
+        "http-1.0",
+        "A request in HTTP/1.0 gets the stream without chunks.",
+        "RFC 9112 §6.1",
+        |session| {
+            let target = &session.target.url.target;
+            let request = format!("GET {target} HTTP/1.0\r\n\r\n");
+            let response = session.send(request)?;
+            if response.head.get("Transfer-Encoding").is_some() {
+                return Err(response.fail("a Transfer-Encoding in HTTP/1.0"));
+            }
+            if response.status != 200 {
+                return Err(response.fail("the status must be 200"));
+            }
+            response.events().event()?;
+            session.serves_on()
+        },
+    ),
+    row(
+        "stop",
+        "Told to stop, the server ends every open stream properly, \
+         between two events, and exits with status 0, all within a \
+         second.",
+        "this book's contract; RFC 9112 §7.1, §9.6",
+        |session| match session.held {
+            Some((program, _)) => timed(|| stop(program)),
+            None => Ok(not_held()),
+        },
+    ),
+    row(
+        "slow-head",
+        "A head that does not come to its end gets 408 within 15 \
+         seconds, even if a byte comes now and then.",
+        "RFC 9110 §15.5.9; the limit is this book's",
+        slow_head,
+    ),
+];
+
+fn advises(
+    session: &Session<'_>,
+    field: &str,
+    token: &str,
+    place: &str,
+) -> Verdict {
+    if session.head()?.head.lists(field, token) {
+        return Ok(Outcome::passed());
+    }
+    Ok(Outcome::Advice(format!("{place}, send `{field}: {token}`")))
+}
+
+fn content_type(session: &Session<'_>) -> Verdict {
+    let response = session.head()?;
+    let value = response.head.get("Content-Type").unwrap_or_default();
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    if !essence.trim().eq_ignore_ascii_case("text/event-stream") {
+        return Err(response.fail("the Content-Type is not text/event-stream"));
+    }
+    let charset = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then_some(value.trim())
+    });
+    match charset.map(|charset| charset.trim_matches('"')) {
+        Some(other) if !other.eq_ignore_ascii_case("utf-8") => {
+            Err(response.fail("an event stream is always UTF-8"))
+        }
+        _ => Ok(Outcome::passed()),
+    }
+}
+
+fn ids(session: &Session<'_>) -> Verdict {
+    let reading = match session.reading() {
+        Ok(reading) => reading,
+        Err(outcome) => return Ok(outcome),
+    };
+    let fail =
+        |why: &str| Err(Failure { why: why.into(), ..reading.failure.clone() });
+    let ids: Vec<_> =
+        reading.events.iter().map(|e| e.last_event_id.as_str()).collect();
+    let numbers: Vec<u64> =
+        ids.iter().filter_map(|id| id.parse().ok()).collect();
+    if ids.iter().any(|id| id.is_empty()) {
+        return fail("an event has no ID");
+    }
+    if (1..ids.len()).any(|n| ids[..n].contains(&ids[n])) {
+        return fail("an ID comes twice");
+    }
+    if numbers.len() == ids.len() && !numbers.is_sorted() {
+        return fail("the IDs are numbers and do not grow");
+    }
+    Ok(Outcome::passed())
+}
+
+// ANCHOR: first_event
+/// Reads until events have come four times, and counts how many each time.
+/// What was held back comes together: later events in twos or more, or the
+/// first with the second when an interval has gone by. Several at once at the
+/// very start, without a wait, are a replay.
+fn first_event(session: &Session<'_>) -> Verdict {
+    let asked = Instant::now();
+    let mut events = session.open("")?;
+    let mut bursts: Vec<(Instant, usize)> = Vec::new();
+    let mut reads = 0;
+    while bursts.len() < 4 {
+        events.response.connection.extend();
+        events.event()?;
+        match bursts.last_mut() {
+            Some((_, count)) if reads == events.response.connection.reads => {
+                *count += 1;
+            }
+            _ => bursts.push((Instant::now(), 1)),
+        }
+        reads = events.response.connection.reads;
+    }
+    let usual = (bursts[3].0 - bursts[0].0) / 3;
+    bursts.dedup_by(|(at, count), (before, all)| {
+        let together = *at - *before < usual / 3;
+        *all += if together { *count } else { 0 };
+        together
+    });
+    let (first, count) = bursts[0];
+    let waited = count > 1 && first - asked > usual / 2;
+    let most = bursts[1..].iter().map(|(_, count)| *count).max();
+    match most {
+        _ if usual < Duration::from_millis(5) => {
+            let why = "the events come too fast to tell";
+            Ok(Outcome::NotApplicable(why.into()))
+        }
+        Some(most) if most > 1 => Err(events.response.fail(format!(
+            "{most} events came at once, though not at the start"
+        ))),
+        _ if waited => Err(events.response.fail(format!(
+            "the first event waited for the next: {count} came at once"
+        ))),
+        _ => Ok(Outcome::passed()),
+    }
+}
+// ANCHOR_END: first_event
+
+fn resume(session: &Session<'_>) -> Verdict {
+    let reading = match session.reading() {
+        Ok(reading) => reading,
+        Err(outcome) => return Ok(outcome),
+    };
+    let [first, second, ..] = &*reading.events else {
+        return Err(Failure::new("too few events"));
+    };
+    let (first, second) = (&first.last_event_id, &second.last_event_id);
+    if first.is_empty() || first == second {
+        let why = "the events have no IDs of their own: see `ids`";
+        return Ok(Outcome::NotApplicable(why.into()));
+    }
+    let mut events = session.open(&format!("Last-Event-ID: {first}\r\n"))?;
+    let event = events.event()?;
+    if event.last_event_id == *second {
+        return Ok(Outcome::passed());
+    }
+    Err(events.response.fail(format!(
+        "after {first} comes {second}, not {}",
+        event.last_event_id
+    )))
+}
+
+fn unusable_id(session: &Session<'_>) -> Verdict {
+    let start = session.open("")?.event()?.last_event_id;
+    let again = session.open("")?.event()?.last_event_id;
+    let max = u64::MAX.to_string();
+    let long = "9".repeat(4000);
+    let ids = ["not-an-id", "-1", "+5", "1 2", "", &max, &long];
+    let ids = ids.iter().map(|id| (id.as_bytes(), false));
+    let not_values = [(&b"\xFF\xFE"[..], true), (b"\x01", true)];
+    for (id, may_refuse) in ids.chain(not_values) {
+        let mut request = session.request("").into_bytes();
+        request.truncate(request.len() - 2);
+        request.extend([b"Last-Event-ID: ", id, b"\r\n\r\n"].concat());
+        let response = session.send(request)?;
+        if may_refuse && response.status == 400 {
+            continue;
+        }
+        if response.status != 200 {
+            return Err(response.fail("the status must be 200"));
+        }
+        let mut events = response.events();
+        let event = events.event()?;
+        if start == again && event.last_event_id != start {
+            return Err(events.response.fail(format!(
+                "the stream starts with {start}, not {}",
+                event.last_event_id
+            )));
+        }
+    }
+    session.serves_on()
+}
+
+fn heartbeat(session: &Session<'_>) -> Verdict {
+    let held;
+    let (target, interval) = match (session.held, session.target.heartbeat) {
+        (Some((program, _)), _) => {
+            held = Held::start(program, "1h", "100ms")?;
+            (&held.target, Duration::from_millis(100))
+        }
+        (None, Some(interval)) => (session.target, interval),
+        (None, None) => {
+            let why = "its interval is not known: give it with --heartbeat";
+            return Ok(Outcome::NotApplicable(why.into()));
+        }
+    };
+    let limit = interval * 3 + Duration::from_secs(5);
+    let session = Session::new(target, None);
+    let mut connection = target.url.connect(limit)?;
+    connection.send(session.request(""))?;
+    let mut events = opened(connection.response()?)?;
+    let started = Instant::now();
+    let mut last = started;
+    while started.elapsed() < interval * 3 {
+        let Some(seen) = events.next()? else {
+            return Err(events.response.fail("the stream ended"));
+        };
+        let idle = last.elapsed();
+        last = Instant::now();
+        if !matches!(seen, Seen::Event(_)) {
+            return Ok(Outcome::passed());
+        }
+        if idle > interval * 2 {
+            let why = format!("{idle:.0?} went by without a word");
+            return Err(events.response.fail(why));
+        }
+    }
+    let why = format!("the stream is never without an event for {interval:?}");
+    Ok(Outcome::NotApplicable(why))
+}
+
+fn many_readers(session: &Session<'_>) -> Verdict {
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut connection = session.connect()?;
+        connection.send(session.request(""))?;
+        readers.push(connection);
+    }
+    let mut streams = Vec::new();
+    for mut connection in readers {
+        connection.extend();
+        let mut events = opened(connection.response()?)?;
+        events.event()?;
+        streams.push(events);
+    }
+    for events in &mut streams {
+        events.response.connection.extend();
+        events.event()?;
+    }
+    Ok(Outcome::passed())
+}
+
+// ANCHOR: stalled
+/// Of three readers, one takes nothing, one stops in the middle of its
+/// request, and one says nothing at all. Where the server is ours it writes
+/// as fast as it can, so that the buffers between it and the first one fill
+/// up: then, and only then, does a write to that reader wait.
+fn stalled_reader(session: &Session<'_>) -> Verdict {
+    let held = match session.held {
+        Some((program, _)) => Some(Held::start(program, "1ns", "15s")?),
+        None => None,
+    };
+    let mut target = session.target.clone();
+    if let Some(held) = &held {
+        target = Target { timeout: FLOOD_GAP, ..held.target.clone() };
+    }
+    let session = Session::new(&target, None);
+    let silent = session.connect()?;
+    let mut half = session.connect()?;
+    half.send("GET ")?;
+    let mut stalled = session.connect()?;
+    stalled.send(session.request(""))?;
+    let mut events = session.open("")?;
+    let started = Instant::now();
+    for count in 0.. {
+        let enough = events.bytes > FLOOD || started.elapsed() > FLOOD_TIME;
+        if count >= 3 && enough {
+            break;
+        }
+        events.response.connection.extend();
+        events.event().map_err(|mut failure| {
+            failure.why = format!("beside a stalled one: {}", failure.why);
+            failure
+        })?;
+    }
+    drop((silent, half, stalled));
+    Ok(Outcome::Passed(match events.bytes {
+        0..=FLOOD => "too few bytes came to fill the buffers between".into(),
+        _ => String::new(),
+    }))
+}
+// ANCHOR_END: stalled
+
+/// The sockets that a process has open; `None` where the system does not
+/// show them.
+fn sockets(process: &Process) -> Option<usize> {
+    let directory = format!("/proc/{}/fd", process.id());
+    let links = std::fs::read_dir(directory).ok()?.filter_map(|entry| {
+        let link = std::fs::read_link(entry.ok()?.path()).ok()?;
+        link.to_str().map(|link| link.starts_with("socket:"))
+    });
+    Some(links.filter(|is_socket| *is_socket).count())
+}
+
+fn departed_reader(session: &Session<'_>) -> Verdict {
+    let Some((program, _)) = session.held else { return Ok(not_held()) };
+    let held = Held::start(program, EVERY, "15s")?;
+    let session = Session::new(&held.target, None);
+    let before = sockets(&held.process);
+    let readers = (0..DEPARTING)
+        .map(|_| {
+            let mut events = session.open("")?;
+            events.event()?;
+            Ok(events)
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    drop(readers);
+    let deadline = Instant::now() + held.target.timeout;
+    let Some(before) = before else {
+        // Without /proc, what it prints must do.
+        let mut gone = 0;
+        held.process.wait_for(deadline, |line| {
+            gone += usize::from(line.contains("disconnected"));
+            (gone == DEPARTING).then_some(())
+        });
+        return match gone {
+            DEPARTING => Ok(Outcome::passed()),
+            _ => Err(Failure::new(format!(
+                "of {DEPARTING} readers that left, it printed `disconnected` \
+                 for {gone}"
+            ))),
+        };
+    };
+    loop {
+        let now = sockets(&held.process).unwrap_or_default();
+        if now <= before {
+            return Ok(Outcome::passed());
+        }
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!(
+                "{before} sockets were open before {DEPARTING} readers came, \
+                 {now} after they left"
+            )));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn head_only(session: &Session<'_>) -> Verdict {
+    let fields = "Connection: close\r\n";
+    let request = session.request(fields).replacen("GET", "HEAD", 1);
+    let mut response = session.send(request)?;
+    if response.status != 200 {
+        return Err(response.fail("the status must be 200"));
+    }
+    let same = session.head()?.head.get("Content-Type")
+        == response.head.get("Content-Type");
+    if !same {
+        return Err(response.fail("not the Content-Type that GET gets"));
+    }
+    response.connection.end();
+    if response.connection.rest()? > 0 {
+        return Err(response.fail("there is a body"));
+    }
+    session.serves_on()
+}
+
+fn slow_head(session: &Session<'_>) -> Verdict {
+    if !session.target.slow {
+        let why = "skipped, since it takes the server's deadline";
+        return Ok(Outcome::NotApplicable(why.into()));
+    }
+    let mut connection = session.target.url.connect(SLOW_HEAD)?;
+    let request = session.request("");
+    connection.send(request.trim_end_matches("\r\n"))?;
+    let drip = Duration::from_millis(200);
+    while connection.read_within(drip)?.is_none() {
+        connection.send("a").map_err(|mut failure| {
+            failure.why = format!("no response came; {}", failure.why);
+            failure
+        })?;
+    }
+    let response = connection.response()?;
+    if response.status != 408 {
+        return Err(response.fail("the status must be 408"));
+    }
+    response.finish(64 * 1024)?;
+    session.serves_on()
+}
+
+// ANCHOR: stop
+fn stop(program: &Program) -> Verdict {
+    let mut held = Held::start(program, EVERY, "15s")?;
+    let session = Session::new(&held.target, None);
+    let mut readers = Vec::new();
+    for _ in 0..5 {
+        let mut events = session.open("")?;
+        events.event()?;
+        readers.push(events);
+    }
+    let cannot = |error: std::io::Error| Failure::new(error.to_string());
+    held.process.stop().map_err(cannot)?;
+    let asked = Instant::now();
+    for events in &mut readers {
+        while events.next()?.is_some() {}
+        if !events.ended_between_events() {
+            let why = "the stream ended in the middle of an event";
+            return Err(events.response.fail(why));
+        }
+    }
+    let deadline = asked + held.target.timeout;
+    let exit = held.process.exit(deadline).map_err(cannot)?;
+    let took = asked.elapsed();
+    match exit {
+        Some(status) if status.success() && took < STOP => {
+            Ok(Outcome::passed())
+        }
+        Some(status) => Err(Failure::new(format!(
+            "the streams ended, and the process after {took:.0?} with \
+         {status}; stderr: {}",
+            held.process.errors()
+        ))),
+        None => Err(Failure::new("the process goes on after its streams")),
+    }
+}
+// ANCHOR_END: stop
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::FLOOD;
+    use std::io::{ErrorKind, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    /// What a reader leaves unread stops the writer before `FLOOD` bytes.
+    #[test]
+    fn the_flood_is_more_than_the_buffers_between_take() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let _reader = TcpStream::connect(addr).unwrap();
+        let (mut writer, _) = listener.accept().unwrap();
+        writer.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        let mut taken = 0;
+        let stopped = loop {
+            match writer.write(&[b'.'; 60]) {
+                Ok(count) => taken += count as u64,
+                Err(error) => break error.kind(),
+            }
+            assert!(taken < FLOOD);
+        };
+        let full = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+        assert!(full.contains(&stopped), "{stopped:?}");
+    }
+}

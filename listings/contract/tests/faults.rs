@@ -1,0 +1,139 @@
+//! The contract holds itself: a peer with a fault fails the check of that name
+//! and no other, so no check is there that cannot fail. (That a good peer
+//! passes them all is in `chapter.rs`.)
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use contract::servers::Target;
+use contract::{Check, Outcome, Program, Report, clients, servers};
+
+fn peer(fault: &str, role: &str) -> Program {
+    Program::new(env!("CARGO_BIN_EXE_contract-peer"))
+        .arg("--fault")
+        .arg(fault)
+        .arg(role)
+}
+
+/// An exemption must be needed, and must name a check; what is not exempt
+/// must pass, and a check that could not be made does not.
+#[test]
+fn a_report_holds_only_if_its_exemptions_are_true() {
+    let report = |fault: &str| {
+        servers::check_program(&peer(fault, "server"), |name| name == "status")
+    };
+    let why = "for the test";
+    report("").hold(&[]).unwrap();
+    report("status").hold(&[("status", why)]).unwrap();
+    for (fault, exempt, says) in [
+        ("status", &[][..], "status must pass"),
+        ("", &[("status", why)], "status passes"),
+        ("", &[("nothing", why)], "no such check"),
+    ] {
+        let broken = format!("{:?}", report(fault).hold(exempt).unwrap_err());
+        assert!(broken.contains(says), "{broken}");
+    }
+    let target = Target::new("http://127.0.0.1/".parse().unwrap());
+    let not_made = servers::check(&target, |name| name == "departed-reader");
+    assert!(!not_made.failed());
+    not_made.hold(&[]).unwrap_err();
+}
+
+const FIXTURES: &[&str] = &[
+    "fixtures",
+    "fixtures-in-pieces",
+    "fixtures-in-chunks",
+    "fixtures-in-chunks-in-pieces",
+];
+/// The checks that take seconds, or much of the processor. They are made for
+/// their own faults and for the good peer.
+const HEAVY: [&str; 4] = ["stalled-reader", "slow-head", "retry", "away"];
+
+/// Faults that more than their own check must see, or none can.
+type Wider = [(&'static str, &'static [&'static str])];
+
+const SERVERS: &Wider = &[
+    // The first request is refused: also by each process of its own.
+    ("status", &["status", "heartbeat", "departed-reader", "stop"]),
+    // These are advice, which cannot fail.
+    ("no-buffering", &[]),
+    ("no-transform", &[]),
+];
+
+const CLIENTS: &Wider = &[
+    // CR is dropped: seen however the stream is sent.
+    ("fixtures", FIXTURES),
+    // UTF-8 is decoded piece by piece, and chunks are pieces.
+    (
+        "fixtures-in-chunks",
+        &["fixtures-in-chunks", "fixtures-in-chunks-in-pieces"],
+    ),
+];
+
+/// Runs every fault, several at once, and collects what is wrong.
+fn each_fault_fails_its_check(
+    checks: &[&Check],
+    wider: &Wider,
+    run: impl Fn(&str, &dyn Fn(&str) -> bool) -> Report + Sync,
+) {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(String::new());
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let Some(Check { name, .. }) =
+                    checks.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let wider = wider.iter().find(|(fault, _)| fault == name);
+                    let expected = wider
+                        .map_or(vec![*name], |(_, checks)| checks.to_vec());
+                    let report = run(name, &|check| match () {
+                        () if FIXTURES.contains(name) => {
+                            FIXTURES.contains(&check)
+                        }
+                        () if FIXTURES.contains(&check) => false,
+                        () => check == *name || !HEAVY.contains(&check),
+                    });
+                    let failed: Vec<_> = report
+                        .results
+                        .iter()
+                        .filter(|(_, o)| matches!(o, Outcome::Failed(_)))
+                        .map(|(check, _)| check.name)
+                        .collect();
+                    let advised = matches!(
+                        report.outcome(name),
+                        Some(Outcome::Advice(_))
+                    );
+                    if failed != expected || advised != expected.is_empty() {
+                        let wrong = &mut *wrong.lock().unwrap();
+                        writeln!(wrong, "\n== the fault {name}:\n{report}")
+                            .unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn each_fault_of_a_server_fails_its_check() {
+    each_fault_fails_its_check(
+        &servers::checks().collect::<Vec<_>>(),
+        SERVERS,
+        |fault, only| servers::check_program(&peer(fault, "server"), only),
+    );
+}
+
+#[test]
+fn each_fault_of_a_client_fails_its_check() {
+    each_fault_fails_its_check(
+        &clients::checks().collect::<Vec<_>>(),
+        CLIENTS,
+        |fault, only| clients::check(&peer(fault, "client"), only),
+    );
+}
