@@ -1,17 +1,32 @@
 //! The contract of every server and client, kept by this chapter's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::{Broken, Program, clients, servers};
+use contract::{Program, Report, clients, servers, transcript};
+use std::path::Path;
 
 fn program(role: &str) -> Program {
     Program::new(env!("CARGO_BIN_EXE_ch01-sockets")).arg(role)
 }
 
-#[test]
-fn the_server_keeps_the_contract() -> Result<(), Broken> {
-    servers::check_program(&program("server"), |_| true).hold(&[])
+/// Holds the report, and the table of it that the chapter shows.
+fn holds(role: &str, report: Report) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("transcripts")
+        .join(format!("contract-{role}.txt"));
+    let command = format!(
+        "cargo run -p contract -- {role} target/debug/ch01-sockets {role}"
+    );
+    let table = report.to_string();
+    report.hold(&[]).unwrap();
+    transcript::check(&path, &command, &table).unwrap();
 }
 
 #[test]
-fn the_client_keeps_the_contract() -> Result<(), Broken> {
-    clients::check(&program("client"), |_| true).hold(&[])
+fn the_server_keeps_the_contract() {
+    holds("server", servers::check_program(&program("server"), |_| true));
+}
+
+#[test]
+fn the_client_keeps_the_contract() {
+    holds("client", clients::check(&program("client"), |_| true));
 }

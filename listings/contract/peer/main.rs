@@ -92,7 +92,7 @@ struct State {
 }
 
 /// A server's head timeout: short, for short tests.
-const HEAD: Duration = Duration::from_millis(600);
+const HEAD: Duration = Duration::from_secs(3);
 
 fn serve(
     server: &Arc<Server>,

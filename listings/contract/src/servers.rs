@@ -73,11 +73,29 @@ pub fn check_program(program: &Program, only: impl Fn(&str) -> bool) -> Report {
         }
         Err(failure) => {
             let mut report = Report::default();
-            for (check, _) in CHECKS {
-                report.add(*check, Err(failure.clone()));
+            let mut chosen = chosen(&only);
+            if let Some((check, _)) = chosen.next() {
+                report.add(*check, Err(failure));
             }
+            skip(&mut report, chosen, "the server did not start");
             report
         }
+    }
+}
+
+fn chosen(
+    only: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = &'static (Check, Run)> {
+    CHECKS.iter().filter(move |(check, _)| only(check.name))
+}
+
+fn skip<'a>(
+    report: &mut Report,
+    rest: impl Iterator<Item = &'a (Check, Run)>,
+    why: &str,
+) {
+    for (check, _) in rest {
+        report.add(*check, Ok(Outcome::NotApplicable(why.into())));
     }
 }
 
@@ -145,16 +163,13 @@ impl<'a> Session<'a> {
     /// after it: each would wait as long.
     fn run(&self, only: &dyn Fn(&str) -> bool) -> Report {
         let mut report = Report::default();
-        let mut chosen = CHECKS.iter().filter(|(check, _)| only(check.name));
+        let mut chosen = chosen(only);
         let Some((check, run)) = chosen.next() else { return report };
         let verdict = run(self);
         let silent = matches!(&verdict, Err(f) if f.came.is_empty());
         report.add(*check, verdict);
         if silent {
-            for (check, _) in chosen {
-                let why = "the server does not answer";
-                report.add(*check, Ok(Outcome::NotApplicable(why.into())));
-            }
+            skip(&mut report, chosen, "the server does not answer");
             return report;
         }
         let (beside, rest): (Vec<_>, Vec<_>) =
