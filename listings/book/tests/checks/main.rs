@@ -8,8 +8,10 @@ mod support;
 
 mod arrows;
 mod built;
+mod licences;
 mod listings;
 mod prose;
+mod readme;
 mod snippets;
 
 use std::fmt;
