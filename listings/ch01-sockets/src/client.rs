@@ -6,7 +6,7 @@ use crate::{
     url::{Url, UrlError},
 };
 use event_stream::{
-    Decoder, Failure, Item, LimitExceeded, MessageEvent, Reconnection, Verdict,
+    Decoder, Failure, Item, LimitExceeded, Reconnection, Verdict,
 };
 use std::{
     error::Error,
@@ -23,6 +23,8 @@ use std::{
 const MAX_REDIRECTS: usize = 20;
 /// What connecting to one address may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a response head may take, interim responses included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A stream on which nothing comes for this long is lost. A server that sends
 /// a heartbeat every 15 seconds has missed four.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -37,8 +39,8 @@ pub enum Notice<'a> {
     Head(&'a str),
     /// The response is an event stream.
     Open,
-    /// An event arrived.
-    Event(MessageEvent<&'a str>),
+    /// An event arrived, or something less: see [`Item`].
+    Item(Item<'a>),
     /// The connection is gone; there will be another after `wait`.
     Lost {
         /// What happened.
@@ -46,6 +48,9 @@ pub enum Notice<'a> {
         /// How long until the next connection.
         wait: Duration,
     },
+    /// Nothing happens: asked once a second while waiting to connect, so that
+    /// the caller can break off.
+    Waiting,
 }
 
 /// Why a connection is over. The client reconnects.
@@ -53,6 +58,8 @@ pub enum Notice<'a> {
 pub enum Lost {
     /// The server ended the stream.
     Ended,
+    /// The connection was closed before the body was complete.
+    Cut,
     /// The connection broke, or could not be made, or fell silent.
     Io(io::Error),
     /// What came is not HTTP/1.
@@ -70,6 +77,8 @@ pub enum GivenUp {
     Limit(LimitExceeded),
     /// More than 20 redirects, or one without a `Location`.
     Redirects,
+    /// The body has a content coding, though `identity` was asked for.
+    Encoded,
 }
 // ANCHOR_END: notice
 
@@ -96,8 +105,23 @@ pub fn read(
         if on(Notice::Lost { why, wait }).is_break() {
             return Ok(());
         }
-        thread::sleep(wait);
+        if pause(wait, &mut on).is_break() {
+            return Ok(());
+        }
     }
+}
+
+fn pause(
+    mut wait: Duration,
+    on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    while !wait.is_zero() {
+        let step = wait.min(Duration::from_secs(1));
+        thread::sleep(step);
+        wait -= step;
+        on(Notice::Waiting)?;
+    }
+    ControlFlow::Continue(())
 }
 
 enum End {
@@ -136,6 +160,7 @@ fn connect(
             content_type,
             started.elapsed(),
         ) {
+            Verdict::Read if head.is_encoded => Err(GivenUp::Encoded),
             Verdict::Read => stream(response, rules, on),
             Verdict::Stop => Ok(End::Stopped),
             Verdict::Fail(failure) => Err(GivenUp::Failure(failure)),
@@ -160,10 +185,11 @@ fn exchange(
     on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<Option<Response>, Lost> {
     let mut socket = dial(url)?;
-    socket.set_read_timeout(Some(IDLE_TIMEOUT))?;
+
     socket.set_write_timeout(Some(IDLE_TIMEOUT))?;
     let mut request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
+        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+         Accept-Encoding: identity\r\n",
         url.target, url.authority
     );
     for (name, value) in rules.headers() {
@@ -177,7 +203,13 @@ fn exchange(
 
     let mut bytes = Vec::new();
     let mut piece = [0; 2048];
+    let deadline = Instant::now() + HEAD_TIMEOUT;
     loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::from(ErrorKind::TimedOut).into());
+        }
+        socket.set_read_timeout(Some(left))?;
         let length = read_some(&mut socket, &mut piece)?;
         if length == 0 {
             return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
@@ -220,6 +252,9 @@ fn stream(
         return Ok(End::Stopped);
     }
     let Response { mut socket, head, rest } = response;
+    if let Err(error) = socket.set_read_timeout(Some(IDLE_TIMEOUT)) {
+        return Ok(End::Lost(error.into()));
+    }
     let mut body = head.body();
     let id = rules.last_event_id();
     let mut decoder = Decoder::new().with_last_event_id(id);
@@ -234,9 +269,7 @@ fn stream(
             };
             while let Some(item) = decoder.next(&mut chunk)? {
                 rules.item(&item);
-                if let Item::Event(event) = item
-                    && on(Notice::Event(event)).is_break()
-                {
+                if on(Notice::Item(item)).is_break() {
                     return Ok(End::Stopped);
                 }
             }
@@ -245,7 +278,10 @@ fn stream(
             return Ok(End::Lost(Lost::Ended));
         }
         bytes = match read_some(&mut socket, &mut buffer) {
-            Ok(0) => return Ok(End::Lost(Lost::Ended)),
+            Ok(0) if body.ends_with_connection() => {
+                return Ok(End::Lost(Lost::Ended));
+            }
+            Ok(0) => return Ok(End::Lost(Lost::Cut)),
             Ok(length) => &buffer[..length],
             Err(error) => return Ok(End::Lost(error.into())),
         };
@@ -270,9 +306,10 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended => write!(f, "the server ended the stream"),
+            Self::Cut => write!(f, "the stream was cut"),
             Self::Io(error) => match error.kind() {
                 ErrorKind::TimedOut => {
-                    write!(f, "nothing came for {IDLE_TIMEOUT:?}")
+                    write!(f, "nothing came in time")
                 }
                 ErrorKind::UnexpectedEof => {
                     write!(f, "the server closed before it answered")
@@ -290,6 +327,9 @@ impl fmt::Display for GivenUp {
             Self::Url(error) => write!(f, "{error}"),
             Self::Failure(failure) => write!(f, "{failure}"),
             Self::Limit(error) => write!(f, "{error}"),
+            Self::Encoded => {
+                write!(f, "the response is compressed, unasked")
+            }
             Self::Redirects => {
                 write!(f, "redirected without end or without a Location")
             }

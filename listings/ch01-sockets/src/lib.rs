@@ -17,6 +17,7 @@ pub mod server;
 pub mod url;
 
 use dashboard::{Chapter, Report, say};
+use event_stream::Item;
 use std::{
     error::Error,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -52,10 +53,11 @@ fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
                 head.lines().for_each(|line| report.note(line));
             }
             client::Notice::Open => report.open(),
-            client::Notice::Event(event) => {
+            client::Notice::Item(Item::Event(event)) => {
                 let id = event.last_event_id;
                 return report.event(event.event_type, event.data, id);
             }
+            client::Notice::Item(_) | client::Notice::Waiting => {}
             client::Notice::Lost { why, wait } => report
                 .error(false, &format!("{why}; reconnecting in {wait:.1?}")),
         }

@@ -40,6 +40,8 @@ pub const BAD_REQUEST: Status = (400, "Bad Request");
 pub const REQUEST_TIMEOUT: Status = (408, "Request Timeout");
 /// The head is larger than [`MAX_HEAD`].
 pub const HEAD_TOO_LARGE: Status = (431, "Request Header Fields Too Large");
+/// The body has a transfer coding that nobody here can take off.
+pub const NOT_IMPLEMENTED: Status = (501, "Not Implemented");
 /// A version that is not HTTP/1.
 pub const VERSION: Status = (505, "HTTP Version Not Supported");
 // ANCHOR_END: request
@@ -133,16 +135,30 @@ fn parse(head: &[u8]) -> Result<Request, Status> {
         return Err(BAD_REQUEST);
     }
 
-    let (mut hosts, mut last_event_id) = (0, None);
+    let (mut host, mut length, mut last_event_id) = (None, None, None);
     for line in lines {
         let (name, value) = header_field(line).ok_or(BAD_REQUEST)?;
-        if name.eq_ignore_ascii_case("host") {
-            hosts += 1;
-        } else if name.eq_ignore_ascii_case("last-event-id") {
-            last_event_id = String::from_utf8(value.to_vec()).ok();
+        match &*name.to_ascii_lowercase() {
+            "host" if host.is_none() && is_host(value) => host = Some(value),
+            "host" => return Err(BAD_REQUEST),
+            // No body is read, since the connection is closed behind the
+            // response. But one of unclear length is refused: RFC 9112 §6.3.
+            "content-length"
+                if is_length(value) && length.is_none_or(|l| l == value) =>
+            {
+                length = Some(value);
+            }
+            "content-length" => return Err(BAD_REQUEST),
+            "transfer-encoding" if !value.eq_ignore_ascii_case(b"chunked") => {
+                return Err(NOT_IMPLEMENTED);
+            }
+            "last-event-id" => {
+                last_event_id = String::from_utf8(value.to_vec()).ok();
+            }
+            _ => {}
         }
     }
-    if hosts > 1 || (needs_host && hosts == 0) {
+    if needs_host && host.is_none() {
         return Err(BAD_REQUEST);
     }
     let path = path(target).ok_or(BAD_REQUEST)?;
@@ -153,14 +169,29 @@ fn parse(head: &[u8]) -> Result<Request, Status> {
 /// The path of a target in origin form, `/events?x=1`, or in absolute form,
 /// `http://host/events`, which a server must accept too (RFC 9112 §3.2).
 fn path(target: &str) -> Option<&str> {
-    let target = match target.split_once("://") {
-        Some(("http" | "https", rest)) => {
-            rest.find('/').map(|at| &rest[at..])?
-        }
-        _ => target,
-    };
-    let path = target.split('?').next().unwrap_or_default();
-    (path.starts_with('/') || target == "*").then_some(path)
+    let before_query = target.split('?').next().unwrap_or_default();
+    if before_query.starts_with('/') || target == "*" {
+        return Some(before_query);
+    }
+    let (scheme, rest) = before_query.split_once("://")?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_http = ["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    let is_ours = is_http && !host.is_empty() && is_host(host.as_bytes());
+    is_ours.then_some(if path.is_empty() { "/" } else { path })
+}
+
+/// The characters of a host and a port, RFC 3986 §3.2. Which host it is does
+/// not matter to a server that has one stream for all.
+fn is_host(value: &[u8]) -> bool {
+    value.iter().all(|byte| {
+        byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte)
+    })
+}
+
+fn is_length(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
 }
 
 fn visible_ascii(line: &[u8]) -> Option<&str> {
@@ -174,7 +205,10 @@ fn visible_ascii(line: &[u8]) -> Option<&str> {
 /// been used to make two servers read two different requests.
 pub(crate) fn header_field(line: &[u8]) -> Option<(&str, &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let (name, mut value) = (&line[..colon], &line[colon + 1..]);
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
     let is_text = |byte: &u8| !byte.is_ascii_control() || *byte == b'\t';
     if !is_token(name) || !value.iter().all(is_text) {
         return None;

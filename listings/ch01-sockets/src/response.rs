@@ -18,6 +18,8 @@ pub struct Head {
     pub content_type: Option<String>,
     /// `Location`, if there is one.
     pub location: Option<String>,
+    /// Whether the body has a content coding, such as gzip.
+    pub is_encoded: bool,
     framing: Framing,
 }
 
@@ -57,7 +59,8 @@ impl Head {
                 break;
             }
             let head = Self::parse_one(&bytes[start..end])?;
-            if head.status >= 200 {
+            // 101 is final, too: what follows it is not HTTP.
+            if head.status >= 200 || head.status == 101 {
                 return Ok(Some((head, end)));
             }
             start = end;
@@ -79,6 +82,7 @@ impl Head {
             status,
             content_type: None,
             location: None,
+            is_encoded: false,
             framing: Framing::Close,
         };
         let mut length = None;
@@ -97,15 +101,13 @@ impl Head {
                 "transfer-encoding" => {
                     return Err(Malformed("its Transfer-Encoding is unknown"));
                 }
-                "content-encoding"
-                    if !value.eq_ignore_ascii_case("identity") =>
-                {
-                    return Err(Malformed("it is compressed, unasked"));
+                "content-encoding" => {
+                    head.is_encoded = !value.eq_ignore_ascii_case("identity");
                 }
                 "content-length" => {
                     let number = decimal(&value)
                         .filter(|number| length.is_none_or(|l| l == *number))
-                        .ok_or(Malformed("its Content-Length is no number"))?;
+                        .ok_or(Malformed("its Content-Length is unclear"))?;
                     length = Some(number);
                 }
                 _ => {}
@@ -235,6 +237,13 @@ impl Body {
     pub fn has_ended(&self) -> bool {
         matches!(self.state, State::End)
     }
+
+    /// Whether the body may end where the connection does. If not, and it has
+    /// not ended, a connection that closes has cut it: RFC 9112 §8.
+    #[must_use]
+    pub fn ends_with_connection(&self) -> bool {
+        matches!(self.state, State::UntilClose)
+    }
 }
 // ANCHOR_END: body
 
@@ -253,7 +262,8 @@ impl State {
         const MAX_LINE: usize = 4 * 1024;
         Ok(match (self, byte) {
             (Self::Size { size, line }, _)
-                if let Some(digit) = char::from(byte).to_digit(16) =>
+                if line < MAX_LINE
+                    && let Some(digit) = char::from(byte).to_digit(16) =>
             {
                 let size = size
                     .checked_mul(16)

@@ -30,7 +30,8 @@ pub struct Options {
     pub max_readers: usize,
     /// A request head must be complete within this time, or 408.
     pub head_timeout: Duration,
-    /// A reader that takes no byte for this long is cut off.
+    /// A reader that does not make room for an event within this time is cut
+    /// off.
     pub write_timeout: Duration,
 }
 
@@ -169,6 +170,7 @@ impl Server<'_> {
     }
     // ANCHOR_END: accept
 
+    // ANCHOR: register
     /// The new connection, or `None` if the server is stopping.
     fn register(
         &self,
@@ -184,6 +186,7 @@ impl Server<'_> {
         state.connections.insert(id, Arc::clone(&socket));
         Some(Connection { server: self, id, socket, peer })
     }
+    // ANCHOR_END: register
 
     // ANCHOR: end_streams
     fn end_streams(&self) {
@@ -241,6 +244,7 @@ impl Drop for Connection<'_> {
     }
 }
 
+// ANCHOR: place
 /// A place among the readers, given back when dropped.
 struct Place<'a>(&'a Server<'a>);
 
@@ -260,6 +264,7 @@ impl Drop for Place<'_> {
         self.0.lock().readers -= 1;
     }
 }
+// ANCHOR_END: place
 
 impl Connection<'_> {
     fn say(&self, line: fmt::Arguments<'_>) {
@@ -273,7 +278,7 @@ impl Connection<'_> {
         match self.answer() {
             Ok(()) => self.close(),
             Err(error) if is_timeout(&error) => self.say(format_args!(
-                "Cut off {peer}: it read nothing for {:?}",
+                "Cut off {peer}: no room for an event in {:?}",
                 self.server.options.write_timeout
             )),
             Err(error) if has_left(&error) => {
@@ -287,7 +292,7 @@ impl Connection<'_> {
         let options = self.server.options;
         // An event is small and must not wait for the next to fill a packet.
         self.socket.set_nodelay(true)?;
-        self.socket.set_write_timeout(Some(options.write_timeout))?;
+
         let request = match request::read(&self.socket, options.head_timeout) {
             Ok(request) => request,
             Err(Refusal::Status(status)) => {
@@ -366,8 +371,25 @@ impl Connection<'_> {
     // ANCHOR: send
     /// Waits while the reader's window is full, no longer than the write
     /// timeout. Only this reader's thread waits.
-    fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        (&*self.socket).write_all(bytes)
+    fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let mut socket = &*self.socket;
+        let deadline = Instant::now() + self.server.options.write_timeout;
+        while !bytes.is_empty() {
+            // A write that times out having written something is a success;
+            // `write_all` would then wait all over again.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            socket.set_write_timeout(Some(left))?;
+            match socket.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
     // ANCHOR_END: send
 

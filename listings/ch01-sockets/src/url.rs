@@ -61,11 +61,11 @@ impl Url {
     pub fn join(&self, location: &str) -> Result<Self, UrlError> {
         let Self { authority, target } = self;
         let path = target.split('?').next().unwrap_or_default();
-        let has_scheme =
-            location.split_once("://").is_some_and(|(scheme, _)| {
-                scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
-            });
-        let absolute = if has_scheme {
+        let location = location.split('#').next().unwrap_or_default();
+        let first = location.split(['/', '?']).next().unwrap_or_default();
+        let absolute = if location.is_empty() {
+            self.to_string()
+        } else if first.contains(':') {
             location.into()
         } else if location.starts_with("//") {
             format!("http:{location}")
@@ -131,7 +131,10 @@ fn is_authority(authority: &str) -> bool {
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte);
     host_length > 0
         && authority[..host_length].bytes().all(is_host)
-        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+        && port.is_none_or(|port| {
+            port.bytes().all(|byte| byte.is_ascii_digit())
+                && port.parse::<u16>().is_ok()
+        })
 }
 
 /// RFC 3986 §5.2.4, for the path in front of the query.

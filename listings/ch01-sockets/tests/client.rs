@@ -1,10 +1,20 @@
-//! The parts of the client that need no socket: URLs, heads and framings.
-//! What every client must do is in `contract.rs`.
+//! URLs, heads and framings, and what only this chapter's client tells its
+//! caller. What every client must do is in `contract.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ch01_sockets::{
+    client::{self, Notice},
+    request,
     response::{Body, Head, Malformed},
     url::Url,
+};
+use event_stream::Item;
+use std::{
+    io::Write,
+    net::TcpListener,
+    ops::ControlFlow,
+    thread::{self, JoinHandle},
+    time::Duration,
 };
 
 #[test]
@@ -25,6 +35,7 @@ fn urls() {
         ("http:///events", "\"\" is not a host"),
         ("http://me@host/", "\"me@host\" is not a host"),
         ("http://host:99999/", "\"host:99999\" is not a host"),
+        ("http://host:+80/", "\"host:+80\" is not a host"),
         ("http://host:/", "\"host:\" is not a host"),
         ("http://host/a b", "' ' must be percent-encoded"),
         ("http://host/\r\nX: y", "'\\r' must be percent-encoded"),
@@ -45,6 +56,9 @@ fn locations() {
         ("//other/x", "http://other/x"),
         ("http://other:2/x?y", "http://other:2/x?y"),
         ("/x?to=http://other/", "http://h:1/x?to=http://other/"),
+        ("", "http://h:1/a/b?q"),
+        ("#part", "http://h:1/a/b?q"),
+        ("/x#part", "http://h:1/x"),
         ("../x", "http://h:1/x"),
         ("./x/./y/..", "http://h:1/a/x/"),
         ("../../../x", "http://h:1/x"),
@@ -52,7 +66,9 @@ fn locations() {
         let joined = base.join(location).unwrap().to_string();
         assert_eq!(joined, expected, "{location}");
     }
-    base.join("https://h/x").unwrap_err();
+    for elsewhere in ["https://h/x", "mailto:me", "javascript:1"] {
+        base.join(elsewhere).expect_err(elsewhere);
+    }
 }
 
 /// The body of `response`, whose bytes come in two pieces, and whether it
@@ -120,6 +136,7 @@ fn heads() {
     assert_eq!(status("HTTP/1.1 200 OK\r\n\r\n"), Some(200));
     assert_eq!(status("HTTP/1.0 404\n\n"), Some(404));
     assert_eq!(status("HTTP/1.1 200 OK\r\nA: b\r\n"), None);
+    assert_eq!(status("HTTP/1.1 101 Upgrade\r\n\r\n"), Some(101));
     let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     assert_eq!(status(early), None);
     assert_eq!(status(&format!("{early}HTTP/1.1 204 \r\n\r\n")), Some(204));
@@ -134,9 +151,90 @@ fn heads() {
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n",
         &"x".repeat(20_000),
     ] {
         parse(bad).expect_err(bad);
     }
+}
+
+/// Serves each response to one connection, and returns how many came.
+fn serve(responses: &[&str]) -> (String, JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let responses: Vec<_> = responses.iter().map(|r| r.to_string()).collect();
+    let server = thread::spawn(move || {
+        for response in &responses {
+            let (mut socket, _) = listener.accept().unwrap();
+            request::read(&socket, Duration::from_secs(20)).unwrap();
+            socket.write_all(response.as_bytes()).unwrap();
+        }
+        responses.len()
+    });
+    (url, server)
+}
+
+#[test]
+fn a_cut_is_told_from_an_end() {
+    let soon = "Content-Type: text/event-stream\r\n";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+    let (url, server) = serve(&[
+        &format!("HTTP/1.1 200 OK\r\n{soon}\r\nretry: 1\ndata: x\n\n"),
+        &format!("HTTP/1.1 200 OK\r\n{soon}{chunked}9\r\ndata: x\n\n\r\n"),
+        &format!(
+            "HTTP/1.1 200 OK\r\n{soon}{chunked}\
+             9\r\ndata: x\n\n\r\n0\r\n\r\n"
+        ),
+        &format!("HTTP/1.1 200 OK\r\n{soon}Content-Length: 99\r\n\r\ndata"),
+        "HTTP/1.1 204 No Content\r\nContent-Encoding: gzip\r\n\r\n",
+    ]);
+    let mut ends = Vec::new();
+    client::read(&url, |notice| {
+        if let Notice::Lost { why, .. } = notice {
+            ends.push(why.to_string());
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let (ended, cut) = ("the server ended the stream", "the stream was cut");
+    assert_eq!(ends, [ended, cut, ended, cut]);
+    assert_eq!(server.join().unwrap(), 5);
+}
+
+#[test]
+fn a_compressed_stream_is_given_up() {
+    let (url, server) = serve(&["HTTP/1.1 200 OK\r\n\
+        Content-Type: text/event-stream\r\nContent-Encoding: br\r\n\r\nx"]);
+    let error = client::read(&url, |_| ControlFlow::Continue(())).unwrap_err();
+    assert_eq!(error.to_string(), "the response is compressed, unasked");
+    server.join().unwrap();
+}
+
+#[test]
+fn a_quiet_stream_and_a_wait_can_be_left() {
+    let (url, server) = serve(&["HTTP/1.1 200 OK\r\n\
+        Content-Type: text/event-stream\r\n\r\n: alive\n\n"]);
+    let mut comments = 0;
+    client::read(&url, |notice| match notice {
+        Notice::Item(Item::Comment(_)) => {
+            comments += 1;
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    })
+    .unwrap();
+    assert_eq!(comments, 1);
+    server.join().unwrap();
+
+    // Nobody listens there any more: a wait of three seconds begins.
+    let mut lost = 0;
+    client::read(&url, |notice| match notice {
+        Notice::Waiting => ControlFlow::Break(()),
+        Notice::Lost { .. } => {
+            lost += 1;
+            ControlFlow::Continue(())
+        }
+        _ => ControlFlow::Continue(()),
+    })
+    .unwrap();
+    assert_eq!(lost, 1);
 }

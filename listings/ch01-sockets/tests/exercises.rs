@@ -7,11 +7,11 @@ use ch01_sockets::{
     response::Head,
     server::{self, Options},
 };
-use event_stream::{Event, Retry};
+use event_stream::{Event, Item, Retry};
 use std::{
     collections::HashMap,
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     ops::ControlFlow,
     sync::{Mutex, PoisonError, mpsc},
     thread,
@@ -74,34 +74,41 @@ fn a_chunked_stream_says_when_it_ends() {
 }
 
 // ANCHOR: countdown
-/// Sends three events to whoever comes, and 204 to a reader that has them.
-fn serve_three(listener: &TcpListener, connections: usize) -> io::Result<()> {
+/// Sends three events to whoever comes: those that the reader does not have,
+/// and 204 to a reader that has them all.
+fn serve_three(listener: &TcpListener, connections: usize) {
     for socket in listener.incoming().take(connections) {
-        let mut socket = socket?;
-        let request = request::read(&socket, Duration::from_secs(5))
-            .map_err(|refusal| io::Error::other(format!("{refusal:?}")))?;
-        let has_all = request.last_event_id.as_deref() == Some("3");
-        let mut response = String::new();
-        if has_all {
-            response.push_str("HTTP/1.1 204 No Content\r\n");
-            response.push_str("Connection: close\r\n\r\n");
-        } else {
-            response.push_str("HTTP/1.1 200 OK\r\n");
-            response.push_str("Content-Type: text/event-stream\r\n");
-            response.push_str("Connection: close\r\n\r\n");
-            let soon = Retry::new(Duration::from_millis(10));
-            response.push_str(&soon.to_string());
-            for number in 1..=3 {
-                let event = Event::new(format!("Step {number} of 3"))
-                    .with_id(number.to_string())
-                    .map_err(io::Error::other)?;
-                response.push_str(&event.to_string());
-            }
+        // Whatever is wrong with one reader, the next one is served.
+        if let Err(error) = socket.and_then(|socket| send_three(&socket)) {
+            println!("{error}");
         }
-        socket.write_all(response.as_bytes())?;
-        socket.shutdown(Shutdown::Write)?;
     }
-    Ok(())
+}
+
+fn send_three(mut socket: &TcpStream) -> io::Result<()> {
+    let request = request::read(socket, Duration::from_secs(5))
+        .map_err(|refusal| io::Error::other(format!("{refusal:?}")))?;
+    let had = request.last_event_id.and_then(|id| id.parse().ok());
+    let had = had.unwrap_or(0_u32).min(3);
+    let mut response = String::new();
+    if had == 3 {
+        response.push_str("HTTP/1.1 204 No Content\r\n");
+        response.push_str("Connection: close\r\n\r\n");
+    } else {
+        response.push_str("HTTP/1.1 200 OK\r\n");
+        response.push_str("Content-Type: text/event-stream\r\n");
+        response.push_str("Connection: close\r\n\r\n");
+        let soon = Retry::new(Duration::from_millis(10));
+        response.push_str(&soon.to_string());
+        for number in had + 1..=3 {
+            let event = Event::new(format!("Step {number} of 3"))
+                .with_id(number.to_string())
+                .map_err(io::Error::other)?;
+            response.push_str(&event.to_string());
+        }
+    }
+    socket.write_all(response.as_bytes())?;
+    socket.shutdown(Shutdown::Write)
 }
 // ANCHOR_END: countdown
 
@@ -113,7 +120,9 @@ fn a_reader_that_has_everything_is_told_to_stop() {
     let (mut events, mut connections) = (Vec::new(), 0);
     client::read(&url, |notice| {
         match notice {
-            Notice::Event(event) => events.push(event.data.to_owned()),
+            Notice::Item(Item::Event(event)) => {
+                events.push(event.data.to_owned())
+            }
             Notice::Connecting(_) => connections += 1,
             _ => {}
         }
@@ -122,27 +131,38 @@ fn a_reader_that_has_everything_is_told_to_stop() {
     .unwrap();
     assert_eq!(events, ["Step 1 of 3", "Step 2 of 3", "Step 3 of 3"]);
     assert_eq!(connections, 2);
-    server.join().unwrap().unwrap();
+    server.join().unwrap();
 }
 
 // ANCHOR: merge
-/// Reads several streams at once. The channel is bounded: when nobody takes
-/// from it, the threads wait, their sockets fill up, and the servers wait too.
-/// Dropping the receiver ends the threads at the next event.
-fn merge(urls: &[String]) -> mpsc::Receiver<(String, String)> {
+/// Reads several streams at once. A pair without data is something less than
+/// an event, a heartbeat perhaps.
+///
+/// The channel is bounded: when nobody takes from it, the threads wait, their
+/// sockets fill up, and the servers wait too. When the receiver is dropped,
+/// each thread ends at the next thing that its server says, or within a second
+/// if it is waiting to connect.
+fn merge(urls: &[String]) -> mpsc::Receiver<(String, Option<String>)> {
     let (sender, receiver) = mpsc::sync_channel(16);
     for url in urls {
         let (url, sender) = (url.clone(), sender.clone());
         thread::spawn(move || {
-            client::read(&url, |notice| {
-                if let Notice::Event(event) = notice {
-                    let pair = (url.clone(), event.data.to_owned());
-                    if sender.send(pair).is_err() {
-                        return ControlFlow::Break(());
+            let read = client::read(&url, |notice| {
+                let data = match notice {
+                    Notice::Item(Item::Event(event)) => {
+                        Some(event.data.to_owned())
                     }
+                    Notice::Item(_) | Notice::Waiting => None,
+                    _ => return ControlFlow::Continue(()),
+                };
+                match sender.send((url.clone(), data)) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
                 }
-                ControlFlow::Continue(())
-            })
+            });
+            if let Err(given_up) = read {
+                println!("{url}: {given_up}");
+            }
         });
     }
     receiver
@@ -166,6 +186,7 @@ fn two_streams_in_one_channel() {
         .unzip();
     let mut counts = HashMap::new();
     for (url, data) in merge(&urls) {
+        let Some(data) = data else { continue };
         let count: &mut u32 = counts.entry(url).or_default();
         *count += 1;
         assert_eq!(data, format!("Hello! This is event {count}"));
@@ -187,11 +208,11 @@ impl PerAddress {
     fn take(&self, peer: SocketAddr) -> Option<Seat<'_>> {
         let mut readers =
             self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = readers.entry(peer.ip()).or_default();
-        if *count >= self.most {
+        let count = readers.get(&peer.ip()).copied().unwrap_or(0);
+        if count >= self.most {
             return None;
         }
-        *count += 1;
+        readers.insert(peer.ip(), count + 1);
         Some(Seat { seats: self, ip: peer.ip() })
     }
 }

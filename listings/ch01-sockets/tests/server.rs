@@ -201,6 +201,53 @@ fn a_reader_that_does_not_read_is_cut_off_and_delays_nobody() {
 }
 
 #[test]
+fn requests_that_are_read_and_requests_that_are_refused() {
+    let server = Running::start(Options::default());
+    let host = "Host: a.b:80\r\n";
+    for (request, status) in [
+        (format!("GET /events?x=1 HTTP/1.1\r\n{host}"), 200),
+        (format!("\r\nGET /events HTTP/1.1\r\n{host}"), 200),
+        (format!("GET http://h/events HTTP/1.1\r\n{host}"), 200),
+        (format!("GET HTTP://h:80/events HTTP/1.1\r\n{host}"), 200),
+        ("GET /events HTTP/1.1\r\nHost:\r\n".to_owned(), 200),
+        (format!("GET /events HTTP/1.9\r\n{host}"), 200),
+        (format!("GET http://h HTTP/1.1\r\n{host}"), 404),
+        (format!("GET http://h?/events HTTP/1.1\r\n{host}"), 404),
+        (format!("GET * HTTP/1.1\r\n{host}"), 404),
+        (format!("GET http:///events HTTP/1.1\r\n{host}"), 400),
+        (format!("GET ftp://h/events HTTP/1.1\r\n{host}"), 400),
+        (format!("GET events HTTP/1.1\r\n{host}"), 400),
+        (format!("GET  /events HTTP/1.1\r\n{host}"), 400),
+        (format!("GET /events\tHTTP/1.1\r\n{host}"), 400),
+        (format!("GE{{}} /events HTTP/1.1\r\n{host}"), 400),
+        (format!("GET /events http/1.1\r\n{host}"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host}{host}"), 400),
+        ("GET /events HTTP/1.1\r\nHost: a b\r\n".to_owned(), 400),
+        ("GET /events HTTP/1.1\r\nHost: a/b\r\n".to_owned(), 400),
+        ("GET /events HTTP/1.1\r\nHost: a\r\r\n".to_owned(), 400),
+        ("GET /events HTTP/1.1\r\nHost: \x0ca\r\n".to_owned(), 400),
+        (format!("GET /events HTTP/1.1\r\n{host}A: \0\r\n"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host} folded: x\r\n"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host}: x\r\n"), 400),
+        (format!("{host}Content-Length: 0\r\nContent-Length: 0\r\n"), 200),
+        (format!("{host}Content-Length: 1\r\nContent-Length: 2\r\n"), 400),
+        (format!("{host}Content-Length: +1\r\n"), 400),
+        (format!("{host}Transfer-Encoding: Chunked\r\n"), 200),
+        (format!("{host}Transfer-Encoding: gzip\r\n"), 501),
+    ] {
+        let request = if request.contains(" HTTP/") || request.contains("http/")
+        {
+            request
+        } else {
+            format!("GET /events HTTP/1.1\r\n{request}")
+        };
+        let head = read_head(&mut server.send(&format!("{request}\r\n")));
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(head.starts_with(&expected), "{request:?} got {head}");
+    }
+}
+
+#[test]
 fn a_head_that_comes_too_slowly_is_answered_408() {
     let server = Running::start(Options {
         head_timeout: Duration::from_millis(100),

@@ -208,6 +208,7 @@ impl Decoder {
         &self.last_event_id
     }
 
+    // ANCHOR: next
     /// Takes the next item from the front of `chunk`, and the bytes that made
     /// it; `None` once the chunk is used up. Call it until then, then again
     /// with the next chunk. An event that is unfinished when the stream ends
@@ -243,6 +244,7 @@ impl Decoder {
             Found::LastEventId => Item::LastEventId(&self.last_event_id),
         }))
     }
+    // ANCHOR_END: next
 
     // ANCHOR: advance
     fn advance<'c>(

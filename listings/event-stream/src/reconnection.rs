@@ -55,7 +55,12 @@ impl Reconnection {
     /// seconds, unless the server asked for more.
     pub const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-    /// A connection that stays open this long, or delivers an item, is good:
+    /// The longest last event ID that is sent, in bytes: 4 KiB. Servers limit
+    /// the head of a request, often to 8 KiB in all, and one that refuses the
+    /// ID that it gave would lock this client out for good.
+    pub const MAX_ID_SENT: usize = 4 * 1024;
+
+    /// A connection that stays open this long, or delivers an event, is good:
     /// 30 seconds.
     pub const GOOD_AFTER: Duration = Duration::from_secs(30);
 
@@ -96,7 +101,10 @@ impl Reconnection {
     /// be ASCII: send the UTF-8 bytes of the value (§9.2.3).
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let id = &*self.last_event_id;
-        let id = (!id.is_empty() && is_field_value(id)).then_some(id);
+        let is_sent = !id.is_empty()
+            && id.len() <= Self::MAX_ID_SENT
+            && is_field_value(id);
+        let id = is_sent.then_some(id);
         [("Accept", MIME_TYPE), ("Cache-Control", "no-cache")]
             .into_iter()
             .chain(id.map(|id| ("Last-Event-ID", id)))
@@ -125,16 +133,22 @@ impl Reconnection {
     }
     // ANCHOR_END: response
 
-    /// An item of the stream came.
+    // ANCHOR: reset
+    /// An item of the stream came. Only an event makes the connection good: a
+    /// server that dies behind its first `retry` line would else be met by
+    /// clients that never slow down.
     pub fn item(&mut self, item: &Item<'_>) {
-        self.failures = 0;
         match item {
-            Item::ReconnectionTime(time) => self.time = *time,
+            Item::Event(event) => {
+                self.failures = 0;
+                self.set_last_event_id(event.last_event_id);
+            }
             Item::LastEventId(id) => self.set_last_event_id(id),
-            Item::Event(event) => self.set_last_event_id(event.last_event_id),
+            Item::ReconnectionTime(time) => self.time = *time,
             Item::Comment(_) => {}
         }
     }
+    // ANCHOR_END: reset
 
     fn set_last_event_id(&mut self, id: &str) {
         if self.last_event_id != id {

@@ -35,7 +35,7 @@ fn pasted_text_makes_events_of_its_own() {
 }
 
 #[test]
-fn an_event_keeps_it_data() -> Result<(), FieldError> {
+fn an_event_keeps_its_data() -> Result<(), FieldError> {
     let message = "hi\n\nevent: admin\ndata: shut down";
     let event = Event::new(message).with_type("chat")?.with_id("ann")?;
     let events = events(&event.to_string());

@@ -203,22 +203,33 @@ fn failing_for_ever_overflows_nothing() {
 }
 
 #[test]
-fn an_item_makes_a_connection_good() {
+fn an_event_makes_a_connection_good_and_nothing_less() {
     let items = [
-        event(""),
-        Item::Comment("heartbeat"),
-        Item::LastEventId("1"),
-        Item::ReconnectionTime(secs(3)),
+        (event(""), 0),
+        (Item::Comment("heartbeat"), 5),
+        (Item::LastEventId("1"), 5),
+        (Item::ReconnectionTime(secs(3)), 5),
     ];
-    for item in items {
+    for (item, failures) in items {
         let mut rules = Reconnection::new(0);
         waits(&mut rules, 5);
         open(&mut rules, secs(100));
         assert_eq!(rules.failures(), 5, "an open alone is not yet good");
         rules.item(&item);
-        assert_eq!(rules.failures(), 0);
-        assert_eq!(rules.lost(secs(100)), secs(3));
+        assert_eq!(rules.failures(), failures, "{item:?}");
     }
+}
+
+#[test]
+fn a_server_that_dies_behind_its_retry_line_is_not_hammered() {
+    let mut rules = Reconnection::new(0);
+    let mut total = Duration::ZERO;
+    for _ in 0..20 {
+        open(&mut rules, total);
+        rules.item(&Item::ReconnectionTime(Duration::ZERO));
+        total += rules.lost(total);
+    }
+    assert!(total > secs(60), "20 connections in {total:?}");
 }
 
 #[test]
@@ -280,6 +291,16 @@ fn an_id_that_a_header_cannot_carry_is_not_sent() {
         rules.item(&event(id));
         assert_eq!(rules.last_event_id(), id);
         assert_eq!(header(&rules, "Last-Event-ID"), None, "{id:?}");
+    }
+}
+
+#[test]
+fn an_id_that_fills_a_head_is_not_sent() {
+    for (length, is_sent) in [(4096, true), (4097, false), (20_000, false)] {
+        let id = "x".repeat(length);
+        let mut rules = Reconnection::new(0);
+        rules.item(&event(&id));
+        assert_eq!(header(&rules, "Last-Event-ID").is_some(), is_sent);
     }
 }
 
