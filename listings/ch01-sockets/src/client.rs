@@ -227,7 +227,6 @@ fn exchange(
 }
 // ANCHOR_END: exchange
 
-// ANCHOR: dial
 /// Tries each address of the host in turn.
 fn dial(url: &Url) -> io::Result<TcpStream> {
     let mut last = io::Error::other("the host name has no address");
@@ -239,7 +238,6 @@ fn dial(url: &Url) -> io::Result<TcpStream> {
     }
     Err(last)
 }
-// ANCHOR_END: dial
 
 // ANCHOR: stream
 /// Reads the body to its end: out of its framing, then into events.

@@ -2,7 +2,6 @@
 
 use std::{error::Error, fmt};
 
-// ANCHOR: url
 /// An `http` URL: whom to connect to and what to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -11,7 +10,6 @@ pub struct Url {
     /// The path and the query: the request target.
     pub target: String,
 }
-// ANCHOR_END: url
 
 /// Why a text is no URL that this client can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
