@@ -2,9 +2,6 @@
 //! no longer be read alone.
 
 use std::path::Path;
-use std::process::Command;
-
-use serde_json::Value;
 
 use crate::{Problem, found, none, planted};
 
@@ -28,17 +25,9 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
 }
 
 fn check(root: &Path) -> Vec<Problem> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .current_dir(root)
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
+    let packages = crate::packages(root, &["--no-deps"]);
     let mut problems = Vec::new();
-    for package in packages {
+    for package in &packages {
         let name = package["name"].as_str().unwrap();
         for import in package["dependencies"].as_array().unwrap() {
             // Only what lies in this workspace has a path.

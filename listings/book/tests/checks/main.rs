@@ -18,7 +18,9 @@ use std::fmt;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Something wrong, and where.
@@ -100,6 +102,20 @@ fn pages_and_readme(root: &Path) -> Vec<File> {
         pages.push(File { path: "README.md".into(), text });
     }
     pages
+}
+
+/// The packages of the workspace in `root`, as cargo tells them.
+fn packages(root: &Path, args: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--format-version", "1"])
+        .args(args)
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
 }
 
 #[track_caller]
