@@ -1,7 +1,9 @@
 //! What the tests need of a program that goes wrong: its chapter is a command
 //! of two words, `play faulty`; with `FUSE` set, another thread of the
 //! dashboard panics once the connection to that address is cut; with
-//! `STUBBORN` set, the server ignores its stop signal.
+//! `STUBBORN` set, the server ignores its stop signal; with `FLOOD` set, both
+//! roles print more than any pipe holds; with `LINES` set, the server prints
+//! so many lines and fails.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -40,6 +42,14 @@ fn server(server: Server) -> io::Result<()> {
     let Server { listener, stop, .. } = server;
     let addr = listener.local_addr()?;
     say(format_args!("Server running at http://{addr}/events"));
+    if let Ok(lines) = env::var("LINES") {
+        let lines: u32 = lines.parse().map_err(io::Error::other)?;
+        (1..=lines).for_each(|n| say(format_args!("Line {n}")));
+        return Err(io::Error::other("no more lines"));
+    }
+    if env::var_os("FLOOD").is_some() {
+        say(flood());
+    }
     let _ = stop.recv();
     while env::var_os("STUBBORN").is_some() {
         thread::park();
@@ -49,7 +59,14 @@ fn server(server: Server) -> io::Result<()> {
 
 fn client(_url: &str, report: &mut Report) -> Outcome {
     let _ = report.event("message", "ready", "1");
+    if env::var_os("FLOOD").is_some() {
+        report.note(flood());
+    }
     loop {
         thread::park();
     }
+}
+
+fn flood() -> String {
+    "x".repeat(1 << 20)
 }

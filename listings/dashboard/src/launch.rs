@@ -5,7 +5,7 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::panic;
-use std::process::{Command, ExitCode};
+use std::process::{self, Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -26,6 +26,9 @@ use crate::view::view;
 const QUEUE: usize = 1024;
 /// How long the server may take to say where it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long everything may take to end after a signal. Longer than the time
+/// the children are granted.
+const GRACE: Duration = Duration::from_secs(3);
 /// How often the thread that reads keys looks whether it should end.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -40,8 +43,15 @@ pub(crate) struct Launch<'a> {
 pub(crate) fn side_by_side(launch: &Launch) -> Result<ExitCode, String> {
     let (sender, inputs) = mpsc::sync_channel(QUEUE);
     let leave = sender.clone();
-    ctrlc::set_handler(move || drop(leave.send(Input::Leave(Ok(())))))
-        .map_err(|e| format!("cannot take signals: {e}"))?;
+    ctrlc::set_handler(move || {
+        let leave = leave.clone();
+        thread::spawn(move || drop(leave.send(Input::Leave(Ok(())))));
+        // The loop may wait for ever for whoever reads what it writes. The
+        // children notice the end of this process by themselves.
+        thread::sleep(GRACE);
+        process::exit(1);
+    })
+    .map_err(|e| format!("cannot take signals: {e}"))?;
     let children = Children { launch, sender, server: None, client: None };
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         in_terminal(children, inputs)

@@ -11,6 +11,7 @@
 mod child;
 mod launch;
 mod report;
+mod say;
 pub mod scrollback;
 pub mod state;
 pub mod view;
@@ -30,10 +31,14 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use report::{Report, say};
+pub use report::Report;
+pub use say::say;
 
 /// How long a server may take to return once it was told to stop.
 const GRACE: Duration = Duration::from_millis(900);
+
+/// How long a process that could end waits for whoever reads what it printed.
+const UNREAD: Duration = Duration::from_millis(200);
 
 /// What a client comes to. The launcher tells the error and ends with 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
@@ -183,17 +188,18 @@ pub fn run_under(
         Some(Role::Client { url, json, events, until_stdin_closes }) => {
             let report = Report::new(io::stdout(), json, events);
             run_client(
-                chapter.client,
+                chapter,
                 url.unwrap_or_else(|| default_url(chapter)),
                 report,
                 until_stdin_closes,
             )
         }
     };
+    say::finish();
     match outcome {
         Ok(status) => status,
         Err(message) => {
-            complain(format_args!("{}: {message}", chapter.name));
+            last_words(format!("{}: {message}", chapter.name));
             ExitCode::FAILURE
         }
     }
@@ -239,6 +245,17 @@ fn parse(
 /// Like `eprintln!`, which panics when stderr is closed.
 fn complain(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Complains, but ends all the same when nobody reads that: often stderr goes
+/// where stdout goes, and signals no longer end a process that handles them.
+fn last_words(line: String) {
+    let (done, told) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        complain(line);
+        drop(done);
+    });
+    let _ = told.recv_timeout(UNREAD);
 }
 
 /// Why a role ends.
@@ -304,7 +321,7 @@ fn cannot(addr: SocketAddr, error: &io::Error) -> String {
 }
 
 fn run_client(
-    client: fn(&str, &mut Report) -> Outcome,
+    chapter: &Chapter,
     url: String,
     report: Report,
     until_stdin_closes: bool,
@@ -316,8 +333,15 @@ fn run_client(
     let lost = end.clone();
     let mut report =
         report.when_lost(move |error| drop(lost.send(End::Lost(error))));
+    let Chapter { name, client, .. } = *chapter;
     start(end, move || {
-        client(&url, &mut report).map_err(|e| report.failed(e.to_string()))
+        client(&url, &mut report).map_err(|error| {
+            // Not last words: this waits for its reader, as the report does.
+            if let Some(message) = report.failed(error.to_string()) {
+                complain(format_args!("{name}: {message}"));
+            }
+            None
+        })
     });
     match ended.recv() {
         Ok(End::Returned(Ok(())) | End::Asked) => Ok(ExitCode::SUCCESS),

@@ -9,17 +9,6 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-/// Writes one line to stdout and flushes it.
-///
-/// Control characters arrive escaped. A closed stdout is ignored: a server
-/// goes on serving when nobody reads what it prints.
-pub fn say(line: impl Display) {
-    let mut text = visible(&line.to_string()).into_owned();
-    text.push('\n');
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
 // ANCHOR: visible
 /// `text` with every character that drives a terminal written as an escape:
 /// the C0 and C1 controls, and those that turn the direction of writing.

@@ -3,14 +3,14 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, PipeReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::process::{
     Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output,
     Stdio,
 };
 
-use common::{example, wait_for};
+use common::{DEADLINE, example, wait_for};
 
 fn clock(args: &[&str]) -> Output {
     Command::new(example("clock")).args(args).output().unwrap()
@@ -43,6 +43,27 @@ impl Role {
 
     fn clock(args: &[&str]) -> Self {
         Self::start(Command::new(example("clock")).args(args))
+    }
+
+    /// A role in the middle of writing what no pipe holds, with both its
+    /// outputs in one pipe that nobody reads on.
+    fn stuck(args: &[&str], stubborn: bool) -> (Self, PipeReader) {
+        let (output, input) = io::pipe().unwrap();
+        let mut command = Command::new(example("faulty"));
+        command.args(["play", "faulty"]).args(args).env("FLOOD", "1");
+        command.stdin(Stdio::piped());
+        command.stdout(input.try_clone().unwrap()).stderr(input);
+        if stubborn {
+            command.env("STUBBORN", "1");
+        }
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let input = child.stdin.take();
+        let role = Self { child, input, output: None, errors: None };
+        let mut output = BufReader::with_capacity(1, output);
+        output.skip_until(b'\n').unwrap();
+        output.read_exact(&mut [0]).unwrap();
+        (role, output.into_inner())
     }
 
     /// A fast server on a free port, and its URL.
@@ -89,12 +110,25 @@ impl Drop for Role {
     }
 }
 
+fn connect(url: &str) -> TcpStream {
+    let addr = url.trim_start_matches("http://").trim_end_matches("/events");
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
 /// A stream that has begun.
 fn stream(url: &str) -> TcpStream {
-    let addr = url.trim_start_matches("http://").trim_end_matches("/events");
-    let mut stream = TcpStream::connect(addr).unwrap();
+    let mut stream = connect(url);
     stream.read_exact(&mut [0]).unwrap();
     stream
+}
+
+/// How many lines come, of at most `most`.
+fn lines(stream: &mut TcpStream, most: usize) -> usize {
+    // One byte at a time, so that none is lost with the buffer.
+    let stream = BufReader::with_capacity(1, stream);
+    stream.lines().take(most).map(Result::unwrap).count()
 }
 
 #[test]
@@ -264,6 +298,72 @@ fn a_server_that_ignores_its_stop_signal_is_cut_off() {
 }
 
 #[test]
+fn a_server_nobody_reads_goes_on_and_tells_what_is_missing() {
+    let (mut server, url) = Role::server();
+    // Each tick prints a line for each of them: soon more than fits.
+    let mut streams: Vec<_> = (0..100).map(|_| connect(&url)).collect();
+    let seen = lines(&mut streams[0], 150);
+    streams.push(stream(&url));
+
+    server.input = None;
+    let mut output = String::new();
+    let mut unread = server.output.take().unwrap();
+    unread.read_to_string(&mut output).unwrap();
+    assert!(server.end().success());
+
+    let received: usize =
+        streams.iter_mut().map(|stream| lines(stream, usize::MAX)).sum();
+    let said = streams.len() + seen + received;
+    let (mut printed, mut missing, mut last) = (0, 0, 0);
+    for line in output.lines() {
+        if let Some(count) = line.strip_prefix(NOTE) {
+            missing += count.parse::<usize>().unwrap();
+            continue;
+        }
+        printed += 1;
+        if let Some(sent) = line.strip_prefix("Sent event ") {
+            let tick = sent.split(' ').next().unwrap().parse().unwrap();
+            assert!(last <= tick, "{tick} after {last}");
+            last = tick;
+        }
+    }
+    assert!(missing > 0);
+    assert_eq!(printed + missing, said);
+}
+
+const NOTE: &str = "-- lines not printed, since nobody read them: ";
+
+#[test]
+fn all_that_is_read_is_printed_before_a_failed_server_ends() {
+    let output = Command::new(example("faulty"))
+        .args(["play", "faulty", "server"])
+        .env("LINES", "20000")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(output.stderr), "faulty: no more lines\n");
+    let text = text(output.stdout);
+    let mut lines = text.lines().skip(1);
+    for n in 1..=20_000 {
+        assert_eq!(lines.next(), Some(format!("Line {n}").as_str()));
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn the_end_of_stdin_ends_roles_whose_output_is_stuck() {
+    for (args, stubborn, code) in [
+        (["server", "--until-stdin-closes"], false, 0),
+        (["server", "--until-stdin-closes"], true, 1),
+        (["client", "--until-stdin-closes"], false, 0),
+    ] {
+        let (mut role, _unread) = Role::stuck(&args, stubborn);
+        role.input = None;
+        assert_eq!(role.end().code(), Some(code), "{args:?} {stubborn}");
+    }
+}
+
+#[test]
 fn a_chapter_of_several_words_starts_itself_with_them() {
     let mut command = Command::new(example("faulty"));
     let mut both = Role::start(command.args(["play", "faulty"]));
@@ -291,6 +391,22 @@ mod signals {
     }
 
     #[test]
+    fn signals_end_roles_whose_output_is_stuck() {
+        for name in ["TERM", "INT"] {
+            for (arg, stubborn, code) in [
+                ("server", false, Some(0)),
+                ("server", true, Some(1)),
+                ("client", false, None),
+            ] {
+                let (mut role, _unread) = Role::stuck(&[arg], stubborn);
+                signal(role.child.id(), name);
+                let ended = role.end().code();
+                assert_eq!(ended, code, "{arg} {stubborn} {name}");
+            }
+        }
+    }
+
+    #[test]
     fn without_a_terminal_a_signal_ends_all_with_0() {
         let mut both = Role::clock(&["--addr=127.0.0.1:0", "--every=20ms"]);
         while !both.line().starts_with("client | Received ") {}
@@ -302,6 +418,18 @@ mod signals {
             assert!(rest.contains(&end), "{rest}");
         }
         assert!(both.end().success());
+    }
+
+    #[test]
+    fn without_a_terminal_a_signal_ends_all_though_nobody_reads() {
+        let mut command = Command::new(example("faulty"));
+        command.args(["play", "faulty"]).env("LINES", "20000");
+        let mut both = Role::start(&mut command);
+        let line = both.line();
+        let (_, id) = line.split_once("-- started as process ").unwrap();
+        signal(both.child.id(), "TERM");
+        assert_eq!(both.end().code(), Some(1));
+        gone(id.trim().parse().unwrap());
     }
 
     #[test]

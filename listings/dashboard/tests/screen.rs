@@ -119,6 +119,7 @@ impl Script {
             "GET /events HTTP/1.1",
             "Host: 127.0.0.1:9001",
             "Connection: close",
+            "Accept-Encoding: identity",
             "Accept: text/event-stream",
             "Cache-Control: no-cache",
         ] {
