@@ -299,18 +299,17 @@ impl Server {
         Ok(())
     }
 
-    fn stream(
-        &self,
-        stream: &mut TcpStream,
-        first: u64,
-        old: bool,
-        head_only: bool,
-    ) -> io::Result<()> {
+    /// The response's head.
+    fn head(&self, chunked: bool) -> Vec<u8> {
         let field = |fault: &str, field: &'static str| {
             if self.has(fault) { "" } else { field }
         };
-        let chunked = !old || self.has("http-1.0");
-        let mut out = [
+        [
+            if self.has("early-hints") {
+                "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+            } else {
+                ""
+            },
             "HTTP/1.1 200 OK\r\nContent-Type: text/",
             if self.has("content-type") { "plain" } else { "event-stream" },
             field("cache-control", "\r\nCache-Control: no-cache"),
@@ -325,7 +324,67 @@ impl Server {
             "\r\nConnection: close\r\n\r\n",
         ]
         .concat()
-        .into_bytes();
+        .into_bytes()
+    }
+
+    /// What happens now: one event, as a rule. Returns the next ID.
+    fn events(
+        &self,
+        mut id: u64,
+        first: u64,
+        padding: &str,
+        body: &mut Vec<u8>,
+    ) -> io::Result<u64> {
+        let event = Event::new(format!("Hello! This is event {id}{padding}"));
+        if self.has("ids") {
+            event.encode(body);
+        } else {
+            event
+                .with_id(id.to_string())
+                .map_err(io::Error::other)?
+                .encode(body);
+        }
+        if self.has("in-pairs") {
+            // A second event that happens at the same time.
+            id = id.wrapping_add(1);
+            Event::new("and another")
+                .with_id(id.to_string())
+                .map_err(io::Error::other)?
+                .encode(body);
+        }
+        match &*self.fault {
+            "blank-line-late" => {
+                body.pop();
+                if id > first {
+                    body.insert(0, b'\n');
+                }
+            }
+            "lf-cr" => {
+                body.pop();
+                body.push(b'\r');
+            }
+            "cr-cr-lf" => {
+                body.truncate(body.len() - 2);
+                body.extend(b"\r\r\n");
+            }
+            "colon-lf" => body.extend(b":\n"),
+            _ => {}
+        }
+        if self.has("framing") && id == 2 {
+            body.extend(b": \xFF\n\n");
+        }
+        Ok(id.wrapping_add(1))
+    }
+
+    fn stream(
+        &self,
+        stream: &mut TcpStream,
+        first: u64,
+        old: bool,
+        head_only: bool,
+    ) -> io::Result<()> {
+        let chunked = !old || self.has("http-1.0");
+        let mut out = self.head(chunked);
         if head_only {
             if self.has("head") {
                 out.extend(b"data: a\n\n");
@@ -348,21 +407,12 @@ impl Server {
             let now = Instant::now();
             let is_due = now >= next;
             if is_due {
-                let event =
-                    Event::new(format!("Hello! This is event {id}{padding}"));
-                if self.has("ids") {
-                    event.encode(&mut body);
-                } else {
-                    event
-                        .with_id(id.to_string())
-                        .map_err(io::Error::other)?
-                        .encode(&mut body);
-                }
-                if self.has("framing") && id == 2 {
-                    body.extend(b": \xFF\n\n");
-                }
-                id = id.wrapping_add(1);
+                id = self.events(id, first, &padding, &mut body)?;
                 next = (next + self.every).max(now);
+                if self.has("irregular") {
+                    let times = if id.is_multiple_of(2) { 1 } else { 14 };
+                    next = now + self.every * times / 10;
+                }
                 beat = now + self.heartbeat;
             } else if now >= beat {
                 body.extend(HEARTBEAT.as_bytes());
@@ -376,8 +426,11 @@ impl Server {
                 body.extend(b"\r\n");
             }
             out.extend(body);
-            let held_back =
-                self.has("first-event") && is_due && id == first + 1;
+            let held_back = is_due
+                && (self.has("first-event") && id == first + 1
+                    || self.has("in-twos")
+                        && id > first + 1
+                        && !id.is_multiple_of(2));
             if !held_back {
                 let together = self.has("stalled-reader");
                 let turn = together.then(|| self.turn.lock());
@@ -396,7 +449,10 @@ impl Server {
                 self.changed
                     .wait_timeout_while(self.lock(), wait, |state| !state.stop);
             if wait.unwrap_or_else(PoisonError::into_inner).0.stop {
-                if chunked {
+                if self.has("blank-line-late") && chunked {
+                    stream.write_all(b"1\r\n\n\r\n")?;
+                }
+                if chunked && !self.has("stop") {
                     stream.write_all(b"0\r\n\r\n")?;
                 }
                 return Ok(());
@@ -619,9 +675,9 @@ impl Client {
                 connection.max_head = usize::MAX;
             }
             connection.send(self.request(&url, rules, good_id))?;
-            let mut response = connection.response()?;
-            while response.status / 100 == 1 && !self.has("interim") {
-                response = response.connection.response()?;
+            let response = connection.response()?;
+            if response.interim > 0 && self.has("interim") {
+                return Err(End::Closed("the status is 103".into()));
             }
             if self.has("redirect") && response.status == 308
                 || !matches!(response.status, 301 | 302 | 307 | 308)

@@ -781,13 +781,16 @@ fn retry(program: &Program) -> Verdict {
     let long = Duration::from_millis(700);
     let mut waited = Vec::new();
     for _ in 0..3 {
-        stage.stream("retry: 700\ndata: a\n\n")?;
+        let (mut connection, _) = stage.accept()?;
+        connection.send(format!("{STREAM}retry: 700\ndata: a\n\n"))?;
+        // Not after the end: the client may wait from there already.
         let ended = Instant::now();
+        drop(connection);
         let (mut connection, _) = stage.accept()?;
         let waited_long = ended.elapsed();
         connection.send(format!("{STREAM}retry: 1\ndata: b\n\n"))?;
-        drop(connection);
         let ended = Instant::now();
+        drop(connection);
         let (connection, _) = stage.accept()?;
         let waited_short = ended.elapsed();
         drop(connection);

@@ -19,6 +19,9 @@ use crate::report::SHOWN;
 /// line of a chunked body.
 pub const MAX_HEAD: usize = 16 * 1024;
 
+/// The most interim responses taken before a final one.
+pub const MAX_INTERIM: usize = 20;
+
 /// `http://HOST[:PORT][/PATH]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -287,20 +290,33 @@ impl Connection {
         Head::parse(&head[..end]).map_err(|why| self.fail(why))
     }
 
-    /// Takes a response's head, and readies its body for reading.
+    /// Takes a response's head, and readies its body for reading. Interim
+    /// responses before it are skipped (RFC 9110 §15.2), but not a 101, which
+    /// nothing of HTTP follows.
     ///
     /// # Errors
-    /// As [`head`](Self::head), and if it is no response.
+    /// As [`head`](Self::head), if it is no response, and if more than
+    /// [`MAX_INTERIM`] interim ones come.
     pub fn response(mut self) -> Result<Response, Failure> {
-        let head = self.head()?;
-        let status = head
-            .start
-            .strip_prefix("HTTP/1.")
-            .and_then(|rest| rest.get(2..5))
-            .and_then(|status| status.parse().ok());
-        let Some(status) = status else {
-            let why = format!("not a status line: {:?}", head.start);
-            return Err(self.fail(why));
+        let mut interim = 0;
+        let (status, head) = loop {
+            let head = self.head()?;
+            let status = head
+                .start
+                .strip_prefix("HTTP/1.")
+                .and_then(|rest| rest.get(2..5))
+                .and_then(|status| status.parse().ok());
+            let Some(status) = status else {
+                let why = format!("not a status line: {:?}", head.start);
+                return Err(self.fail(why));
+            };
+            if status == 101 || !(100..200).contains(&status) {
+                break (status, head);
+            }
+            interim += 1;
+            if interim > MAX_INTERIM {
+                return Err(self.fail("the interim responses do not end"));
+            }
         };
         let chunked = head
             .get("Transfer-Encoding")
@@ -313,12 +329,19 @@ impl Connection {
             }
         };
         let framing = match (status, length) {
-            (100..200 | 204 | 304, _) => Framing::Length(0),
+            (101 | 204 | 304, _) => Framing::Length(0),
             _ if chunked => Framing::Chunked(0),
             (_, Some(length)) => Framing::Length(length),
             (_, None) => Framing::UntilClose,
         };
-        Ok(Response { connection: self, status, head, framing, started: false })
+        Ok(Response {
+            connection: self,
+            status,
+            head,
+            interim,
+            framing,
+            started: false,
+        })
     }
 
     /// How many bytes came and were not used yet.
@@ -440,6 +463,8 @@ pub struct Response {
     pub status: u16,
     /// Its head.
     pub head: Head,
+    /// How many interim responses were skipped before it.
+    pub interim: usize,
     framing: Framing,
     /// A chunk was read, so a CRLF stands before the next.
     started: bool,
@@ -531,8 +556,42 @@ impl Response {
             bytes: 0,
             not_utf8: None,
             partial: Vec::new(),
-            tail: Vec::new(),
+            place: Place::default(),
+            began: None,
+            took: Duration::ZERO,
         }
+    }
+}
+
+/// Where in a stream a byte stands, by the rules of WHATWG HTML §9.2.6.
+#[derive(Debug, Default)]
+struct Place {
+    /// The first byte of an unfinished line.
+    line: Option<u8>,
+    /// The block has a line that is no comment.
+    fields: bool,
+    after_cr: bool,
+}
+
+impl Place {
+    fn pass(&mut self, byte: u8) {
+        let after_cr = std::mem::replace(&mut self.after_cr, byte == b'\r');
+        match byte {
+            b'\n' if after_cr => {}
+            b'\r' | b'\n' => match self.line.take() {
+                None => self.fields = false,
+                Some(b':') => {}
+                Some(_) => self.fields = true,
+            },
+            _ => {
+                self.line.get_or_insert(byte);
+            }
+        }
+    }
+
+    /// A stream that ended here would lose something.
+    fn is_unfinished(&self) -> bool {
+        self.fields || self.line.is_some()
     }
 }
 
@@ -562,8 +621,12 @@ pub struct Events {
     pub not_utf8: Option<Vec<u8>>,
     /// A UTF-8 sequence that the next piece goes on with.
     partial: Vec<u8>,
-    /// The last four bytes.
-    tail: Vec<u8>,
+    place: Place,
+    /// When the unfinished line or block began to come.
+    began: Option<Instant>,
+    /// How long a line or block that the last piece finished had been
+    /// unfinished: the longest, zero if it came whole.
+    pub took: Duration,
 }
 
 impl Events {
@@ -582,8 +645,7 @@ impl Events {
             };
             self.bytes += piece.len() as u64;
             self.check_utf8(&piece);
-            self.tail.extend_from_slice(&piece);
-            self.tail.drain(..self.tail.len().saturating_sub(4));
+            self.follow(&piece);
             let mut chunk = &*piece;
             loop {
                 let seen = match self.decoder.next(&mut chunk) {
@@ -622,11 +684,24 @@ impl Events {
         }
     }
 
-    /// Whether what came so far ends with a blank line, or is nothing.
+    /// Whether what came so far leaves nothing unfinished: no line without
+    /// its end, and no block with fields without its blank line.
     #[must_use]
     pub fn ended_between_events(&self) -> bool {
-        let blank: [&[u8]; 3] = [b"\n\n", b"\r\r", b"\n\r\n"];
-        self.bytes == 0 || blank.iter().any(|end| self.tail.ends_with(end))
+        !self.place.is_unfinished()
+    }
+
+    fn follow(&mut self, piece: &[u8]) {
+        let now = Instant::now();
+        self.took = Duration::ZERO;
+        for byte in piece {
+            self.place.pass(*byte);
+            if self.place.is_unfinished() {
+                self.began.get_or_insert(now);
+            } else if let Some(began) = self.began.take() {
+                self.took = self.took.max(now - began);
+            }
+        }
     }
 
     fn check_utf8(&mut self, piece: &[u8]) {

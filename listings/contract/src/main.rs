@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use contract::http::Url;
 use contract::{Program, clients, servers};
 
@@ -55,17 +56,8 @@ struct Common {
     #[arg(long)]
     json: bool,
     /// Make only the check of this name; may be repeated
-    #[arg(long, value_name = "NAME", value_parser = known)]
+    #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-}
-
-fn known(name: &str) -> Result<String, String> {
-    let mut all = servers::checks().chain(clients::checks());
-    if all.any(|check| check.name == name) {
-        Ok(name.to_owned())
-    } else {
-        Err("no check has this name".into())
-    }
 }
 
 #[derive(Args)]
@@ -92,6 +84,15 @@ fn main() -> ExitCode {
         None => &cli.common,
     };
     let names = &common.only;
+    let (side, checks): (_, Vec<_>) = match &cli.side {
+        Some(Side::Client(_)) => ("client", clients::checks().collect()),
+        _ => ("server", servers::checks().collect()),
+    };
+    let none = |name: &&String| checks.iter().all(|check| check.name != *name);
+    if let Some(name) = names.iter().find(none) {
+        let why = format!("no check of a {side} is named '{name}'");
+        Cli::command().error(ErrorKind::InvalidValue, why).exit();
+    }
     let only = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
     let report = match (&cli.side, cli.url) {
         (Some(Side::Server(run)), _) => {

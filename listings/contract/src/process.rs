@@ -1,4 +1,5 @@
-//! A program under test, held so that it cannot outlive the test.
+//! A program under test, held so that it ends with the test. Only a test that
+//! is itself killed leaves it running: then no `Drop` runs.
 
 use crate::http::Url;
 use std::collections::VecDeque;

@@ -136,6 +136,9 @@ fn unusable_arguments_are_status_2_and_one_clear_line() {
         (&["http://:9001/events"], "no host"),
         (&["http://127.0.0.1:99999/"], "not a port"),
         (&["http://[::1]/", "--only", "nothing"], "no check"),
+        (&["http://127.0.0.1/", "--only", "request"], "check of a server"),
+        (&["client", "--only", "stop", PEER], "check of a client"),
+        (&["server", "--only", "stop", "--only", "away", PEER], "'away'"),
         (&["http://127.0.0.1/", "--only", "nothing"], "no check"),
         (&[], "required"),
     ] {
