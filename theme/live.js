@@ -5,8 +5,8 @@
 // The page shows the newest edition. A browser opens six connections to one
 // server, for all its tabs together, so a hidden tab gives its own back.
 (() => {
+  const { edition } = document.currentScript.dataset;
   let source = null;
-  let shown = null;
   const watch = () => {
     if (document.hidden) {
       source?.close();
@@ -14,9 +14,14 @@
     } else if (!source) {
       source = new EventSource("/live/edition");
       source.addEventListener("edition", ({ data }) => {
-        shown ??= data;
-        if (data !== shown) {
+        if (data !== edition) {
           location.reload();
+        }
+      });
+      // A refused EventSource stays closed; the next look tries again.
+      source.addEventListener("error", ({ target }) => {
+        if (target === source && target.readyState === EventSource.CLOSED) {
+          source = null;
         }
       });
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{self, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt, stream};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
@@ -33,26 +33,34 @@ const EVERY: &str = "1s";
 const SERVER: &str = "server";
 const CLIENT: &str = "client";
 const END: &str = "end";
+/// The first line of a run, a field of its first event.
+const ID: Bytes = Bytes::from_static(b"id: run\n");
 
 // ANCHOR: run
 /// Answers with everything the chapter's server and client print.
 pub async fn run(
     State(site): State<Arc<Site>>,
     extract::Path(name): extract::Path<String>,
+    method: Method,
     headers: HeaderMap,
 ) -> Response {
     let Some(chapter) = crate::chapter(&name) else {
         let text = format!("No chapter {name} has a program.\n");
         return (StatusCode::NOT_FOUND, text).into_response();
     };
-    // An EventSource whose stream ended comes back by itself and says what it
-    // saw last. A run is not resumed: 204 tells the browser to stop.
+    // HEAD must be safe (RFC 9110, 9.2.1), so it starts nothing.
+    if method == Method::HEAD {
+        return event_stream(stream::empty());
+    }
+    // An EventSource whose stream ended comes back by itself, and says which
+    // id it saw last. A run is not resumed: 204 tells the browser to stop.
     if headers.contains_key("last-event-id") {
         return StatusCode::NO_CONTENT.into_response();
     }
     let (page, mut events) = mpsc::channel(QUEUE);
     tokio::spawn(play(site, chapter.name, page));
-    event_stream(stream::poll_fn(move |context| events.poll_recv(context)))
+    let events = stream::poll_fn(move |context| events.poll_recv(context));
+    event_stream(stream::iter([ID]).chain(events))
 }
 
 /// Runs both programs until one ends, the page leaves, time is up or the

@@ -78,7 +78,9 @@ fn read(cli: &Cli) -> Result<(), render::Error> {
         .map_err(|error| explain(error, cli.port))?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
-    let out = cli.root.join("target/served").join(port.to_string());
+    let served = cli.root.join("target/served");
+    sweep(&served);
+    let out = served.join(port.to_string());
     let mut press = Press::new(cli.root.clone(), out)?;
 
     // Before the first edition, so that no change falls between the two.
@@ -151,6 +153,21 @@ fn signal() -> io::Result<impl Future<Output = ()>> {
         #[cfg(not(unix))]
         let _: io::Result<()> = interrupt.await;
     })
+}
+
+/// Removes what killed processes left. A folder is named after its port, and
+/// whoever can take that port meets no book there.
+fn sweep(served: &Path) {
+    let Ok(folders) = std::fs::read_dir(served) else { return };
+    for folder in folders.flatten() {
+        let name = folder.file_name();
+        let port = name.to_str().and_then(|name| name.parse::<u16>().ok());
+        let taken = port.map(|port| TcpListener::bind(("127.0.0.1", port)));
+        if let Some(Ok(_lock)) = taken {
+            // What cannot be removed is in nobody's way.
+            let _: io::Result<()> = std::fs::remove_dir_all(folder.path());
+        }
+    }
 }
 
 fn explain(error: io::Error, port: u16) -> io::Error {

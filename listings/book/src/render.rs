@@ -41,8 +41,8 @@ impl Press {
     }
 
     // ANCHOR: render
-    /// Renders the book as it stands. The edition before stays, for readers
-    /// who are in the middle of a page; the one before that goes.
+    /// Renders the book as it stands. The folder before stays, for a request
+    /// that has not opened its file there yet; the one before that goes.
     ///
     /// # Errors
     /// If `book.toml`, `SUMMARY.md` or a page is missing or wrong.
@@ -64,7 +64,8 @@ impl Press {
         config.set(key, scripts)?;
 
         let built = MDBook::load_with_config(&self.root, config)
-            .and_then(|book| book.build());
+            .and_then(|book| book.build())
+            .and_then(|()| Ok(sign(&pages, &id)?));
         if let Err(error) = built {
             remove(&pages)?;
             return Err(error);
@@ -74,6 +75,31 @@ impl Press {
     }
     // ANCHOR_END: render
 }
+
+// ANCHOR: sign
+/// Tells each page below `folder` which edition it is of, on the tag of the
+/// script that wants to know.
+fn sign(folder: &Path, id: &str) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sign(&path, id)?;
+        } else if path.extension().is_some_and(|name| name == "html") {
+            // mdBook's pages are UTF-8, and the script is their last. A file
+            // that was copied from beside the pages may be anything.
+            let page = String::from_utf8(fs::read(&path)?).unwrap_or_default();
+            if let Some((before, after)) = page.rsplit_once("src=\"")
+                && after.contains("theme/live")
+            {
+                let attribute = format!("data-edition=\"{id}\"");
+                let page = format!("{before}{attribute} src=\"{after}");
+                fs::write(&path, page)?;
+            }
+        }
+    }
+    Ok(())
+}
+// ANCHOR_END: sign
 
 /// Leaves nothing behind in `target`.
 impl Drop for Press {

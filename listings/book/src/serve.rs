@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::Listener;
 use event_stream::{Event, FieldError, HEARTBEAT, MIME_TYPE};
 use futures::stream::{self, Stream};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -24,6 +29,10 @@ use tower_http::services::{ServeDir, ServeFile};
 use crate::live;
 use crate::render::Edition;
 
+/// Open connections; past it new ones wait.
+const CONNECTIONS: u32 = 128;
+/// What a connection may take to send the head of its next request.
+const HEAD: Duration = Duration::from_secs(5);
 /// Pages that may wait for an edition at once.
 const TABS: usize = 64;
 /// Live runs at once, each of two programs.
@@ -51,8 +60,7 @@ pub struct Site {
 
 // ANCHOR: serve
 /// Serves the book on `listener` until `stop`; then ends every stream and
-/// every program, and returns within a second. How many connections it may
-/// hold is the system's limit on open files; past it new ones wait.
+/// every program, and returns within a second.
 ///
 /// # Errors
 /// If the listener's address cannot be read.
@@ -79,11 +87,7 @@ pub async fn serve(
         .fallback(page)
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))
         .with_state(Arc::clone(&site));
-    let serving = tokio::spawn(
-        axum::serve(listener, app)
-            .with_graceful_shutdown(told(stopped))
-            .into_future(),
-    );
+    let serving = tokio::spawn(connections(listener, app, stopped));
     stop.await;
     stopping.send_replace(true);
     let ended = async {
@@ -97,6 +101,45 @@ pub async fn serve(
 }
 // ANCHOR_END: serve
 
+// ANCHOR: connections
+/// Takes connections until told to stop; then waits for the open ones.
+async fn connections(
+    mut listener: TcpListener,
+    app: Router,
+    stop: watch::Receiver<bool>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let seats = Arc::new(Semaphore::new(CONNECTIONS as usize));
+    loop {
+        let next = async {
+            let seat = Arc::clone(&seats).acquire_owned().await;
+            // axum's, because it waits when the system has no file left.
+            (seat, Listener::accept(&mut listener).await.0)
+        };
+        let (seat, stream) = tokio::select! {
+            next = next => next,
+            () = told(stop.clone()) => break,
+        };
+        let service = TowerToHyperService::new(app.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let stop = told(stop.clone());
+        tokio::spawn(async move {
+            let _seat = seat;
+            let mut connection = pin!(connection);
+            tokio::select! {
+                // One that fails is gone; there is nobody to tell.
+                _ = connection.as_mut() => return,
+                () = stop => connection.as_mut().graceful_shutdown(),
+            }
+            let _: Result<_, _> = connection.await;
+        });
+    }
+    drop(listener);
+    let _: Result<_, _> = seats.acquire_many(CONNECTIONS).await;
+}
+// ANCHOR_END: connections
+
 /// Waits until the server is to end.
 pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
     // An error means that the server is gone, which ends things as well.
@@ -105,6 +148,10 @@ pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
 
 // ANCHOR: page
 async fn page(State(site): State<Arc<Site>>, request: Request) -> Response {
+    // For a folder, ServeDir would redirect to `//folder/`: another host.
+    if request.uri().path().starts_with("//") {
+        return (StatusCode::NOT_FOUND, "No page is there.\n").into_response();
+    }
     let pages = site.editions.borrow().pages.clone();
     let not_found = ServeFile::new(pages.join("404.html"));
     let mut files = ServeDir::new(pages).not_found_service(not_found);
@@ -180,16 +227,28 @@ pub(crate) fn event_stream(
 }
 
 // ANCHOR: guard
-/// Lets a request in only if it comes from this machine's own pages.
+/// Answers only to this machine's own names. The live streams are for the
+/// book's own pages, and for programs that are no browser. No other site may
+/// frame a page, to have its reader click on Run unawares.
 async fn guard(
     State(site): State<Arc<Site>>,
     request: Request,
     next: Next,
 ) -> Response {
-    match refusal(&site, request.uri(), request.headers()) {
+    let refused = refusal(&site, request.uri(), request.headers());
+    let mut answer = match refused {
         Some(answer) => answer.into_response(),
         None => next.run(request).await,
+    };
+    for (name, value) in [
+        // Not 'none': without scripts mdBook frames its own contents.
+        (header::CONTENT_SECURITY_POLICY, "frame-ancestors 'self'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        answer.headers_mut().insert(name, value);
     }
+    answer
 }
 
 fn refusal(
@@ -217,10 +276,10 @@ fn refusal(
         // Another site's page can send a request here without reading the
         // answer, and a request is enough to start a program.
         let ours = format!("http://{host}");
-        let origin = headers.get(header::ORIGIN);
-        let site = headers.get("sec-fetch-site");
-        if origin.is_some_and(|origin| origin.as_bytes() != ours.as_bytes())
-            || site.is_some_and(|site| site != "same-origin")
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let mut sites = headers.get_all("sec-fetch-site").iter();
+        if origins.any(|origin| origin != ours.as_str())
+            || sites.any(|site| site != "same-origin")
         {
             let text = "Only this book's own pages may do this.\n".to_owned();
             return Some((StatusCode::FORBIDDEN, text));
@@ -231,7 +290,7 @@ fn refusal(
 
 fn is_ours(host: &str, port: u16) -> bool {
     let name = match host.rsplit_once(':') {
-        Some((name, digits)) if digits.parse() == Ok(port) => name,
+        Some((name, digits)) if digits == port.to_string() => name,
         None if port == 80 => host,
         _ => return false,
     };

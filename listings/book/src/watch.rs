@@ -9,6 +9,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::render;
 
+// ANCHOR: watch
 /// A change counts once nothing more has happened for this long,
 const QUIET: Duration = Duration::from_millis(80);
 /// or once it has waited for this long, however busy the disk is.
@@ -18,7 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Changes(Receiver<()>);
 
-// ANCHOR: watch
 /// Watches the pages, the folders of `extra-watch-dirs`, and `book.toml`,
 /// until the watcher is dropped.
 ///
@@ -50,8 +50,6 @@ pub fn sources(
     watcher.watch(&root, RecursiveMode::NonRecursive)?;
     Ok((watcher, Changes(changes)))
 }
-// ANCHOR_END: watch
-
 impl Changes {
     /// Waits for a change and for the quiet after it; `false` when no more
     /// can come, because the watcher is gone.
@@ -65,6 +63,8 @@ impl Changes {
         true
     }
 }
+
+// ANCHOR_END: watch
 
 // ANCHOR: matters
 /// Reading a file is an event too, so rendering would set itself off; and

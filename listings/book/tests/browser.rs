@@ -245,6 +245,88 @@ fn an_ended_run_does_not_start_another() {
 }
 
 #[test]
+fn a_page_that_was_hidden_from_the_start_shows_the_change() {
+    let Some(browser) = Browser::start() else { return };
+    let book = Book::start(&[]);
+    let source = "sessionStorage.loads = 1 + Number(sessionStorage.loads ?? 0);
+        Object.defineProperty(Document.prototype, 'hidden', {
+            get: () => sessionStorage.inFront === undefined,
+        });";
+    let command = json!({
+        "cmd": "Page.addScriptToEvaluateOnNewDocument",
+        "params": { "source": source },
+    });
+    browser.send("POST", "/goog/cdp/execute", &command);
+    browser.open(&format!("http://127.0.0.1:{}/one.html", book.port));
+    assert_eq!(browser.text(BUTTON), "Run");
+    book.write("src/one.md", &PAGE.replace("xylophone", "marimba"));
+    book.line("Rendered again.");
+    assert!(browser.text("main").contains("xylophone"));
+
+    let look = "(sessionStorage.inFront = 'yes', \
+                 document.dispatchEvent(new Event('visibilitychange')))";
+    browser.script(look);
+    browser.wait("document.body?.textContent.includes('marimba') ?? false");
+    // Once for each edition: a page that took its own for another would
+    // load without end.
+    book.write("src/one.md", &PAGE.replace("xylophone", "celesta"));
+    browser.wait("document.body?.textContent.includes('celesta') ?? false");
+    assert_eq!(browser.script("sessionStorage.loads"), "3");
+}
+
+#[test]
+fn a_page_too_many_tries_again_at_the_next_look() {
+    let Some(browser) = Browser::start() else { return };
+    let book = Book::start(&[]);
+    let others: Vec<_> =
+        (0..64).map(|_| book.events("/live/edition")).collect();
+    browser.open(&format!("http://127.0.0.1:{}/one.html", book.port));
+    browser.wait(
+        "performance.getEntriesByName(location.origin + '/live/edition') \
+         .length > 0",
+    );
+    drop(others);
+    book.write("src/one.md", &PAGE.replace("xylophone", "marimba"));
+    browser.wait(
+        "(document.dispatchEvent(new Event('visibilitychange')), \
+          document.body?.textContent.includes('marimba') ?? false)",
+    );
+}
+
+#[test]
+fn a_page_that_does_not_close_its_run_gets_no_second_one() {
+    let Some(browser) = Browser::start() else { return };
+    let book = Book::start(&["--run-seconds", "1"]);
+    browser.open(&format!("http://127.0.0.1:{}/one.html", book.port));
+    // The browser alone, without the panel: it comes back, and is told off.
+    browser.script(
+        "void (window.runs = 0, \
+         window.run = new EventSource('/live/run/ch01-sockets'), \
+         run.onopen = () => runs++)",
+    );
+    browser.wait("run.readyState === EventSource.CLOSED");
+    assert_eq!(browser.script("runs"), 1);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn another_site_cannot_frame_the_book() {
+    let Some(browser) = Browser::start() else { return };
+    let book = Book::start(&[]);
+    let port = book.port;
+    browser.open(&format!("http://localhost:{port}/one.html"));
+    browser.script(&format!(
+        "void document.body.append(Object.assign( \
+         document.createElement('iframe'), \
+         {{ src: 'http://127.0.0.1:{port}/one.html' }}))"
+    ));
+    until("refusal", || {
+        let complaints = browser.complaints();
+        complaints.iter().any(|text| text.contains("frame-ancestors"))
+    });
+}
+
+#[test]
 fn hidden_tabs_leave_connections_for_the_seventh() {
     let Some(browser) = Browser::start() else { return };
     let book = Book::start(&[]);

@@ -102,7 +102,26 @@ fn a_book_that_is_killed_takes_its_programs_along() {
 #[test]
 fn a_browser_that_comes_back_is_told_to_stop() {
     let book = Book::start(&[]);
-    assert_eq!(book.get(RUN, "Last-Event-ID: 1\r\n").0, 204);
+    let id = book.events(RUN).next().unwrap().last_event_id;
+    book.wait_for_children(0);
+    assert_eq!(id, "run");
+    let header = format!("Last-Event-ID: {id}\r\n");
+    assert_eq!(book.get(RUN, &header).0, 204);
     assert_eq!(book.get("/live/run/ch99-nothing", "").0, 404);
     assert!(book.children().is_empty());
+}
+
+#[test]
+fn asking_for_the_head_starts_nothing() {
+    let book = Book::start(&["--run-seconds", "1"]);
+    let host = format!("Host: 127.0.0.1:{}\r\n", book.port);
+    // Ten times what may run at once, then one that has to find room.
+    let heads = format!("HEAD {RUN} HTTP/1.1\r\n{host}\r\n").repeat(40);
+    let (status, answers) = book.raw(&format!(
+        "{heads}GET {RUN} HTTP/1.1\r\n{host}Connection: close\r\n\r\n"
+    ));
+    assert_eq!(status, 200);
+    let heads = answers.matches("content-type: text/event-stream").count();
+    assert_eq!(heads, 41, "{answers}");
+    assert_eq!(answers.matches("Server running at").count(), 1, "{answers}");
 }

@@ -5,6 +5,8 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,6 +59,7 @@ fn answers_only_to_its_own_name() {
     assert_eq!(status(&format!("Host: LocalHost:{port}\r\n")), 200);
     assert_eq!(status(&format!("Host: evil.example:{port}\r\n")), 421);
     assert_eq!(status("Host: 127.0.0.1\r\n"), 421);
+    assert_eq!(status(&format!("Host: 127.0.0.1:+{port}\r\n")), 421);
     assert_eq!(status(&format!("Host: 127.0.0.1.evil:{port}\r\n")), 421);
     assert_eq!(status(""), 400);
     let twice = format!("Host: 127.0.0.1:{port}\r\nHost: evil.example\r\n");
@@ -79,6 +82,11 @@ fn live_streams_are_for_its_own_pages() {
             &format!("Origin: http://localhost:{port}\r\n"),
             "Sec-Fetch-Site: cross-site\r\n",
             "Sec-Fetch-Site: same-site\r\n",
+            "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n",
+            &format!(
+                "Origin: http://127.0.0.1:{port}\r\n\
+                 Origin: http://evil.example\r\n"
+            ),
         ] {
             assert_eq!(book.get(target, header).0, 403, "{target}: {header}");
         }
@@ -86,6 +94,89 @@ fn live_streams_are_for_its_own_pages() {
     // The page itself may be opened from anywhere: a link leads here.
     let header = "Sec-Fetch-Site: cross-site\r\n";
     assert_eq!(book.get("/one.html", header).0, 200);
+}
+
+#[test]
+fn every_answer_says_who_may_frame_it() {
+    let book = Book::start(&[]);
+    for (target, header, expected) in [
+        ("/one.html", "", 200),
+        ("/gone.html", "", 404),
+        ("/live/edition", "Origin: null\r\n", 403),
+        ("/live/run/ch99-nothing", "", 404),
+        ("/live/run/ch01-sockets", "Last-Event-ID: run\r\n", 204),
+        ("/one.html", "Host: evil.example\r\n", 400),
+    ] {
+        let (status, answer) = book.get(target, header);
+        assert_eq!(status, expected, "{target}");
+        for field in [
+            "content-security-policy: frame-ancestors 'self'\r\n",
+            "x-content-type-options: nosniff\r\n",
+        ] {
+            assert!(answer.contains(field), "{target}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn redirects_to_no_other_host() {
+    let book = Book::start(&[]);
+    fs::create_dir(book.folder.path().join("src/folder")).unwrap();
+    let mut events = book.events("/live/edition");
+    book.write("src/folder/file.txt", "A file beside the pages.\n");
+    while book.get("/folder/file.txt", "").0 != 200 {
+        events.data("edition");
+    }
+    let (status, answer) = book.get("/folder", "");
+    assert_eq!(status, 307);
+    assert!(answer.contains("location: /folder/\r\n"), "{answer}");
+    let (status, answer) = book.get("//folder", "");
+    assert_eq!(status, 404);
+    assert!(!answer.contains("location:"), "{answer}");
+}
+
+#[test]
+fn half_requests_do_not_keep_the_reader_out() {
+    let book = Book::start(&[]);
+    // As many as the book takes at once. That the page comes all the same,
+    // and that each is closed, is the deadline of a request's head.
+    let halves: Vec<_> = (0..128)
+        .map(|_| {
+            let mut peer = book.connect();
+            peer.write_all(b"GET /one.html HTTP/1.1\r\nHost: ").unwrap();
+            peer
+        })
+        .collect();
+    assert_eq!(book.get("/one.html", "").0, 200);
+    for mut peer in halves {
+        let mut answer = Vec::new();
+        peer.read_to_end(&mut answer).unwrap();
+        assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    }
+}
+
+#[test]
+fn a_start_removes_what_a_killed_book_left() {
+    let book = Book::start(&[]);
+    let served = book.folder.path().join("target/served");
+    // A port that no system gives away by itself, so that no other test has it.
+    let left = served.join("1999");
+    fs::create_dir_all(left.join("1-1")).unwrap();
+    let mut next = command()
+        .args(["--port", "0", "--root"])
+        .arg(book.folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(next.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    next.kill().unwrap();
+    next.wait().unwrap();
+    assert!(line.contains("The book is at "), "{line}");
+    assert!(!left.exists());
+    // What a running book serves from stays.
+    assert_eq!(book.get("/one.html", "").0, 200);
 }
 
 #[test]

@@ -47,13 +47,13 @@ fn lines(book: &Book, target: &str, count: usize) -> String {
 #[test]
 fn a_run_on_the_wire() {
     let book = Book::start(&[]);
-    let output = lines(&book, RUN, 2);
+    let output = lines(&book, RUN, 3);
     let start = output.rfind("127.0.0.1:").unwrap() + "127.0.0.1:".len();
     let digits = output[start..].split('/').next().unwrap();
     let url = format!("http://127.0.0.1:3000{RUN}");
     check(
         "run.txt",
-        &format!("curl -sN {url} | head -n 2"),
+        &format!("curl -sN {url} | head -n 3"),
         &output.replace(digits, "40123"),
     );
 }

@@ -140,7 +140,6 @@ fn parse(head: &[u8]) -> Result<Request, Status> {
         let (name, value) = header_field(line).ok_or(BAD_REQUEST)?;
         match &*name.to_ascii_lowercase() {
             "host" if host.is_none() && is_host(value) => host = Some(value),
-            "host" => return Err(BAD_REQUEST),
             // No body is read, since the connection is closed behind the
             // response. But one of unclear length is refused: RFC 9112 §6.3.
             "content-length"
@@ -148,7 +147,7 @@ fn parse(head: &[u8]) -> Result<Request, Status> {
             {
                 length = Some(value);
             }
-            "content-length" => return Err(BAD_REQUEST),
+            "host" | "content-length" => return Err(BAD_REQUEST),
             "transfer-encoding" if !value.eq_ignore_ascii_case(b"chunked") => {
                 return Err(NOT_IMPLEMENTED);
             }
