@@ -121,7 +121,7 @@ fn a_reader_that_has_everything_is_told_to_stop() {
     client::read(&url, |notice| {
         match notice {
             Notice::Item(Item::Event(event)) => {
-                events.push(event.data.to_owned())
+                events.push(event.data.to_owned());
             }
             Notice::Connecting(_) => connections += 1,
             _ => {}
