@@ -161,7 +161,7 @@ fn heads() {
 fn serve(responses: &[&str]) -> (String, JoinHandle<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let responses: Vec<_> = responses.iter().map(|r| r.to_string()).collect();
+    let responses: Vec<_> = responses.iter().map(|r| (*r).to_owned()).collect();
     let server = thread::spawn(move || {
         for response in &responses {
             let (mut socket, _) = listener.accept().unwrap();
