@@ -99,7 +99,7 @@ pub fn read(
 /// Where the blank line that ends the head ends, if it is there; what was
 /// searched before is not searched again. A bare LF ends a line too, as RFC
 /// 9112 §2.2 allows.
-fn end_of_head(head: &[u8], searched: usize) -> Option<usize> {
+pub(crate) fn end_of_head(head: &[u8], searched: usize) -> Option<usize> {
     (searched.saturating_sub(2)..head.len()).find_map(|at| match &head[at..] {
         [b'\n', b'\n', ..] => Some(at + 2),
         [b'\n', b'\r', b'\n', ..] => Some(at + 3),

@@ -1,7 +1,7 @@
 //! Reads the head of a response, and takes the body out of its framing.
 //! No sockets: bytes come in, and what they mean comes out.
 
-use crate::request::header_field;
+use crate::request::{end_of_head, header_field};
 use std::{error::Error, fmt, str};
 
 /// The most bytes that a response head may have, together with the interim
@@ -53,7 +53,7 @@ impl Head {
     /// If it is no HTTP/1 response head, or larger than [`MAX_HEAD`].
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
         let mut start = 0;
-        while let Some(length) = end_of_head(&bytes[start..]) {
+        while let Some(length) = end_of_head(&bytes[start..], 0) {
             let end = start + length;
             if end > MAX_HEAD {
                 break;
@@ -134,15 +134,6 @@ impl Head {
     }
 }
 // ANCHOR_END: parse
-
-fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    let is_end = |at: usize| match &bytes[at..] {
-        [b'\n', b'\n', ..] => Some(at + 2),
-        [b'\n', b'\r', b'\n', ..] => Some(at + 3),
-        _ => None,
-    };
-    (0..bytes.len()).find_map(is_end)
-}
 
 fn status(line: &[u8]) -> Option<u16> {
     let rest = line.strip_prefix(b"HTTP/1.")?;

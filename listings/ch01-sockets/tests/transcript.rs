@@ -93,13 +93,11 @@ fn check_text(name: &str, args: &str, output: &str) {
 
 #[test]
 fn server_and_client() {
-    let mut server = Running::server("127.0.0.1:0");
-    let (url, port) = started(&mut server);
-    let mut client = Running::client(&url, "3");
-    check("client", "-- client --events 3", client.read_to_end(), port);
-    server.read_to("Client disconnected");
-    server.stop();
-    check("server", "-- server", server.read_to_end(), port);
+    let (every, events) = (["--every", "500ms"], ["--events", "3"]);
+    let (server, client) =
+        transcript::run(&Program::new(EXE), &every, &events, 9001).unwrap();
+    check_text("server", "-- server", &server);
+    check_text("client", "-- client --events 3", &client);
 }
 
 #[test]
