@@ -40,7 +40,7 @@ pub enum Notice<'a> {
     /// The response is an event stream.
     Open,
     /// An event arrived, or something less: see [`Item`].
-    Item(Item<'a>),
+    Item(Item<&'a str>),
     /// The connection is gone; there will be another after `wait`.
     Lost {
         /// What happened.

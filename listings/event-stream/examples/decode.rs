@@ -50,7 +50,7 @@ fn decode(
 // ANCHOR_END: decode
 
 /// Written field by field, so that they stand in an order that reads well.
-fn to_json(item: &Item<'_>) -> String {
+fn to_json(item: &Item<&str>) -> String {
     match *item {
         Item::Event(event) => format!(
             r#"{{"kind":"event","type":{},"data":{},"id":{}}}"#,

@@ -10,21 +10,21 @@ use memchr::memchr2;
 // ANCHOR: item
 /// What a stream says, in the order it says it.
 ///
-/// It borrows from the decoder or from the chunk, so that an event costs no
-/// allocation: copy what must outlive the next call.
+/// The decoder's own items, `Item<&str>`, borrow from it or from the chunk, so
+/// that an event costs no allocation: copy what must outlive the next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Item<'a> {
+pub enum Item<S = String> {
     /// An event to dispatch.
-    Event(MessageEvent<&'a str>),
+    Event(MessageEvent<S>),
     /// A comment, less one leading space. A browser drops it; it shows that
     /// the server is alive.
-    Comment(&'a str),
+    Comment(S),
     /// A new reconnection time (the field `retry`), at most
     /// `u64::MAX` milliseconds.
     ReconnectionTime(Duration),
     /// A block without data set the last event ID to this: nothing is
     /// dispatched, and a reconnection sends it.
-    LastEventId(&'a str),
+    LastEventId(S),
 }
 
 /// An event as a reader receives it, with the names of the standard's
@@ -49,6 +49,36 @@ impl MessageEvent<&str> {
             event_type: self.event_type.to_string(),
             data: self.data.to_string(),
             last_event_id: self.last_event_id.to_string(),
+        }
+    }
+}
+
+impl Item<&str> {
+    /// A copy that outlives the decoder's next call.
+    #[must_use]
+    pub fn to_owned(&self) -> Item {
+        match self {
+            Self::Event(event) => Item::Event(event.to_owned()),
+            Self::Comment(comment) => Item::Comment((*comment).to_string()),
+            Self::ReconnectionTime(time) => Item::ReconnectionTime(*time),
+            Self::LastEventId(id) => Item::LastEventId((*id).to_string()),
+        }
+    }
+}
+
+impl Item {
+    /// The same item, borrowed: as the decoder gave it.
+    #[must_use]
+    pub fn as_deref(&self) -> Item<&str> {
+        match self {
+            Self::Event(event) => Item::Event(MessageEvent {
+                event_type: &event.event_type,
+                data: &event.data,
+                last_event_id: &event.last_event_id,
+            }),
+            Self::Comment(comment) => Item::Comment(comment),
+            Self::ReconnectionTime(time) => Item::ReconnectionTime(*time),
+            Self::LastEventId(id) => Item::LastEventId(id),
         }
     }
 }
@@ -222,7 +252,7 @@ impl Decoder {
     pub fn next<'s, 'c: 's>(
         &'s mut self,
         chunk: &mut &'c [u8],
-    ) -> Result<Option<Item<'s>>, LimitExceeded> {
+    ) -> Result<Option<Item<&'s str>>, LimitExceeded> {
         let length = chunk.len();
         let found = self.advance(chunk)?;
         self.offset += (length - chunk.len()) as u64;

@@ -17,11 +17,17 @@ extern crate alloc;
 
 mod decoder;
 mod event;
+mod history;
 mod reconnection;
+#[cfg(feature = "stream")]
+mod stream;
 
 pub use decoder::{Decoder, Item, LimitExceeded, MessageEvent};
 pub use event::{Comment, Event, FieldError, HEARTBEAT, Retry};
+pub use history::{Entry, Gap, History};
 pub use reconnection::{Failure, Reconnection, Verdict};
+#[cfg(feature = "stream")]
+pub use stream::{Items, ItemsError};
 
 /// The MIME type of an event stream, §9.2.5: always UTF-8, so it needs no
 /// `charset` parameter.

@@ -137,7 +137,7 @@ impl Reconnection {
     /// An item of the stream came. Only an event makes the connection good: a
     /// server that dies behind its first `retry` line would else be met by
     /// clients that never slow down.
-    pub fn item(&mut self, item: &Item<'_>) {
+    pub fn item(&mut self, item: &Item<&str>) {
         match item {
             Item::Event(event) => {
                 self.failures = 0;

@@ -79,7 +79,7 @@ fn four_events_and_one_reconnection_time() {
 
 // ANCHOR: relay
 /// Writes what was read, for readers further on.
-fn relay(item: &Item<'_>, out: &mut Vec<u8>) -> Result<(), FieldError> {
+fn relay(item: &Item<&str>, out: &mut Vec<u8>) -> Result<(), FieldError> {
     match *item {
         Item::Event(event) => Event::new(event.data)
             .with_type(event.event_type)?

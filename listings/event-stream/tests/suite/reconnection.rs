@@ -13,7 +13,7 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn event(last_event_id: &str) -> Item<'_> {
+fn event(last_event_id: &str) -> Item<&str> {
     Item::Event(MessageEvent { last_event_id, ..MessageEvent::default() })
 }
 

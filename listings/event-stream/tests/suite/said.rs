@@ -13,8 +13,8 @@ pub(crate) enum Said {
     Id(String),
 }
 
-impl From<Item<'_>> for Said {
-    fn from(item: Item<'_>) -> Self {
+impl From<Item<&str>> for Said {
+    fn from(item: Item<&str>) -> Self {
         match item {
             Item::Event(event) => Self::Event {
                 event_type: event.event_type.into(),

@@ -1,0 +1,170 @@
+//! What a server keeps of its stream, for readers that come back.
+
+use crate::Event;
+use alloc::{collections::VecDeque, format, string::String, vec::Vec};
+use core::{error::Error, fmt};
+
+// ANCHOR: history
+/// The newest events of one stream, numbered and encoded, within a bound.
+///
+/// Each event is given an ID as it enters: `RUN-NUMBER`. The number grows by
+/// one, so a reader's `Last-Event-ID` tells which events it lacks. The run
+/// differs each time the server starts: an ID from before a restart is then
+/// known to be one, whatever number it has.
+///
+/// ```
+/// use event_stream::{Event, History};
+///
+/// let mut history = History::new(0x5eed, 1000, 1024 * 1024);
+/// for data in ["one", "two", "three"] {
+///     let entry = history.push(Event::new(data));
+///     // Send `entry.encoded` to those who are connected.
+///     let _: Vec<u8> = entry.encoded;
+/// }
+/// let missing: Vec<_> = history.after("5eed-1")?.collect();
+/// assert_eq!(missing.len(), 2);
+/// assert_eq!(missing[0].encoded, b"id: 5eed-2\ndata: two\n\n");
+/// # Ok::<(), event_stream::Gap>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct History<T = Vec<u8>> {
+    run: u64,
+    kept: VecDeque<Entry<T>>,
+    /// The number of the next event; the first has 1.
+    next: u64,
+    bytes: usize,
+    max_events: usize,
+    max_bytes: usize,
+}
+
+/// An event that has its place in a [`History`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<T> {
+    /// Its number: one more than that of the event before it.
+    pub number: u64,
+    /// The event as it goes over the wire, ID included.
+    pub encoded: T,
+}
+// ANCHOR_END: history
+
+// ANCHOR: gap
+/// Why a history cannot continue after an ID. What it still has, it gives
+/// with [`History::iter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// So many events after that one are no longer kept.
+    Missed(u64),
+    /// No event of this run has that ID: it is from before a restart, or from
+    /// elsewhere.
+    Unknown,
+}
+// ANCHOR_END: gap
+
+impl<T> History<T>
+where
+    T: AsRef<[u8]> + Clone + From<Vec<u8>>,
+{
+    /// An empty history that keeps at most `max_events` events of at most
+    /// `max_bytes` bytes in all, as encoded.
+    ///
+    /// `run` should differ each time the server starts: a random number, or
+    /// the time.
+    #[must_use]
+    pub const fn new(run: u64, max_events: usize, max_bytes: usize) -> Self {
+        let kept = VecDeque::new();
+        Self { run, kept, next: 1, bytes: 0, max_events, max_bytes }
+    }
+
+    // ANCHOR: push
+    /// Gives the event the next ID, in place of any it had, and keeps it, in
+    /// place of the oldest where the bound asks for it.
+    pub fn push(&mut self, event: Event<'_>) -> Entry<T> {
+        let number = self.next;
+        self.next += 1;
+        let mut encoded = Vec::new();
+        event.with_safe_id(self.id(number)).encode(&mut encoded);
+        let entry = Entry { number, encoded: T::from(encoded) };
+
+        self.bytes += entry.encoded.as_ref().len();
+        self.kept.push_back(entry.clone());
+        while self.kept.len() > self.max_events || self.bytes > self.max_bytes {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.bytes -= oldest.encoded.as_ref().len();
+        }
+        entry
+    }
+    // ANCHOR_END: push
+
+    /// The ID of the event with that number.
+    #[must_use]
+    pub fn id(&self, number: u64) -> String {
+        format!("{:x}-{number}", self.run)
+    }
+
+    /// The number of the newest event, or 0 before the first.
+    #[must_use]
+    pub const fn newest(&self) -> u64 {
+        self.next - 1
+    }
+
+    // ANCHOR: after
+    /// The events after the one with that ID, oldest first: what a reader
+    /// lacks that sends it as its `Last-Event-ID`.
+    ///
+    /// # Errors
+    /// If they are not all here.
+    pub fn after(
+        &self,
+        last_event_id: &str,
+    ) -> Result<impl Iterator<Item = &Entry<T>>, Gap> {
+        let number = last_event_id
+            .split_once('-')
+            .and_then(|(_, number)| number.parse().ok())
+            // `+7` and `07` are numbers, and no event has them.
+            .filter(|&number| self.id(number) == last_event_id)
+            .ok_or(Gap::Unknown)?;
+        self.after_number(number)
+    }
+
+    /// The events after the one with that number, oldest first; 0 stands
+    /// before the first.
+    ///
+    /// # Errors
+    /// If they are not all here.
+    pub fn after_number(
+        &self,
+        number: u64,
+    ) -> Result<impl Iterator<Item = &Entry<T>>, Gap> {
+        if number > self.newest() {
+            return Err(Gap::Unknown);
+        }
+        let lacking = self.newest() - number;
+        // Numbers are consecutive, so a place follows from a number.
+        match usize::try_from(lacking) {
+            Ok(count) if count <= self.kept.len() => {
+                Ok(self.kept.range(self.kept.len() - count..))
+            }
+            _ => Err(Gap::Missed(lacking - self.kept.len() as u64)),
+        }
+    }
+    // ANCHOR_END: after
+
+    /// All that is kept, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
+        self.kept.iter()
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missed(1) => write!(f, "1 event is no longer kept"),
+            Self::Missed(count) => {
+                write!(f, "{count} events are no longer kept")
+            }
+            Self::Unknown => write!(f, "no event here has that ID"),
+        }
+    }
+}
+
+impl Error for Gap {}
