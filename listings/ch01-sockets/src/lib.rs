@@ -21,6 +21,7 @@ use event_stream::Item;
 use std::{
     error::Error,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    num::NonZeroUsize,
     ops::ControlFlow,
 };
 
@@ -31,10 +32,14 @@ pub const CHAPTER: Chapter = Chapter {
     about: "Chapter 1: Server-Sent Events over std::net",
     addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001)),
     server: |given| {
+        let default = server::Options::default();
         let pace = server::Options {
             every: given.every,
             heartbeat: given.heartbeat,
-            ..server::Options::default()
+            max_readers: given
+                .max_readers
+                .map_or(default.max_readers, NonZeroUsize::get),
+            ..default
         };
         server::run(&given.listener, &pace, &given.stop, &|line| say(line))
     },

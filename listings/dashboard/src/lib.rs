@@ -22,7 +22,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvError, Sender};
@@ -68,6 +68,8 @@ pub struct Server {
     pub every: Duration,
     /// Time without an event after which a comment keeps the stream alive.
     pub heartbeat: Duration,
+    /// The most readers at once, if not as many as the chapter takes.
+    pub max_readers: Option<NonZeroUsize>,
     /// A message or a hang-up means: end every stream and return.
     pub stop: Receiver<()>,
 }
@@ -92,6 +94,9 @@ enum Role {
         #[arg(long, value_name = "TIME", default_value = "15s",
               value_parser = interval)]
         heartbeat: Duration,
+        /// The most readers at once [default: the chapter's own limit]
+        #[arg(long, value_name = "N")]
+        max_readers: Option<NonZeroUsize>,
         #[arg(long, hide = true)]
         until_stdin_closes: bool,
     },
@@ -182,8 +187,21 @@ pub fn run_under(
             addr: cli.serve.addr.unwrap_or(chapter.addr),
             every: cli.serve.every,
         }),
-        Some(Role::Server { serve, heartbeat, until_stdin_closes }) => {
-            run_server(chapter, &serve, heartbeat, until_stdin_closes)
+        Some(Role::Server {
+            serve,
+            heartbeat,
+            max_readers,
+            until_stdin_closes,
+        }) => {
+            run_server(chapter, &serve, until_stdin_closes, |listener, stop| {
+                Server {
+                    listener,
+                    every: serve.every,
+                    heartbeat,
+                    max_readers,
+                    stop,
+                }
+            })
         }
         Some(Role::Client { url, json, events, until_stdin_closes }) => {
             let report = Report::new(io::stdout(), json, events);
@@ -271,8 +289,8 @@ enum End {
 fn run_server(
     chapter: &Chapter,
     serve: &Serve,
-    heartbeat: Duration,
     until_stdin_closes: bool,
+    given: impl FnOnce(TcpListener, Receiver<()>) -> Server,
 ) -> Result<ExitCode, String> {
     let addr = serve.addr.unwrap_or(chapter.addr);
     let listener = TcpListener::bind(addr).map_err(|e| cannot(addr, &e))?;
@@ -284,10 +302,9 @@ fn run_server(
         end_with_stdin(end.clone());
     }
     let (stop, stopped) = mpsc::channel();
-    let serve =
-        Server { listener, every: serve.every, heartbeat, stop: stopped };
+    let given = given(listener, stopped);
     let server = chapter.server;
-    start(end, move || server(serve).map_err(|e| Some(e.to_string())));
+    start(end, move || server(given).map_err(|e| Some(e.to_string())));
 
     let mut reason = ended.recv();
     if matches!(reason, Ok(End::Asked)) {

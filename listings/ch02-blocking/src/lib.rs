@@ -1,0 +1,1 @@
+//! Chapter 2: Server-Sent Events over a blocking framework.

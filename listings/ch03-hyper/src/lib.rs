@@ -1,0 +1,1 @@
+//! Chapter 3: Server-Sent Events over hyper, the async toolkit.

@@ -1,0 +1,1 @@
+//! Chapter 4: Server-Sent Events over axum, typed, from one source.
