@@ -87,6 +87,7 @@ struct Server {
 #[derive(Default)]
 struct State {
     stop: bool,
+    was_full: bool,
     streams: usize,
     requests: usize,
 }
@@ -213,15 +214,17 @@ impl Server {
             _ => None,
         };
         let first = last.and_then(|id| id.checked_add(1)).unwrap_or(1);
-        let (streams, requests) = self.update(|state| {
+        let refused = self.update(|state| {
             state.streams += 1;
             state.requests += 1;
-            (state.streams, state.requests)
+            // Once, so that the checks after this one see a good server.
+            let too_many = state.streams == 20 && !state.was_full;
+            state.was_full |= too_many;
+            self.has("many-readers") && too_many
+                || self.has("status") && state.requests == 1
         });
         let sent = match () {
-            () if self.has("many-readers") && streams > 19
-                || self.has("status") && requests == 1 =>
-            {
+            () if refused => {
                 self.refuse(&mut stream, "503 Service Unavailable", "")
             }
             () => self.stream(&mut stream, first, old, method == "HEAD"),

@@ -216,6 +216,26 @@ impl Connection {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
+    /// Leaves as a process that is killed does: waits until something has come
+    /// and closes without reading it, which resets the connection.
+    ///
+    /// # Errors
+    /// If nothing comes until the deadline.
+    pub fn reset(self) -> Result<(), Failure> {
+        loop {
+            let left = self.left()?;
+            let came = self
+                .stream
+                .set_read_timeout(Some(left))
+                .and_then(|()| self.stream.peek(&mut [0]));
+            match came {
+                Ok(_) => return Ok(()),
+                Err(error) if waits(&error) => {}
+                Err(error) => return Err(self.fail(error.to_string())),
+            }
+        }
+    }
+
     /// Reads once; 0 is the end of the stream.
     ///
     /// # Errors

@@ -49,7 +49,8 @@ const STOP: Duration = Duration::from_secs(1);
 /// A head that is not complete after this long is answered with 408 by then.
 const SLOW_HEAD: Duration = Duration::from_secs(15);
 const READERS: usize = 20;
-const DEPARTING: usize = 5;
+/// How many leave at once, and how many are reading when the server stops.
+const HUNDRED: usize = 100;
 /// More than the buffers between two sockets take in.
 const FLOOD: u64 = 8 * 1024 * 1024;
 const FLOOD_TIME: Duration = Duration::from_secs(4);
@@ -220,6 +221,23 @@ impl<'a> Session<'a> {
     }
 
     /// After something bad: the server must serve on.
+    /// So many readers at once, each of which has had an event.
+    fn readers(&self, count: usize) -> Result<Vec<Events>, Failure> {
+        let asked = (0..count).map(|_| {
+            let mut connection = self.connect()?;
+            connection.send(self.request(""))?;
+            Ok(connection)
+        });
+        let asked: Vec<_> = asked.collect::<Result<_, Failure>>()?;
+        let reading = asked.into_iter().map(|mut connection| {
+            connection.extend();
+            let mut events = opened(connection.response()?)?;
+            events.event()?;
+            Ok(events)
+        });
+        reading.collect()
+    }
+
     fn serves_on(&self) -> Verdict {
         let event = self.open("").and_then(|mut events| events.event());
         event.map(|_| Outcome::passed()).map_err(|mut failure| {
@@ -436,7 +454,8 @@ const CHECKS: &[(Check, Run)] = &[
     ),
     row(
         "departed-reader",
-        "A reader that left is noticed, and its socket closed.",
+        "A hundred readers that leave at once, half of them by a reset, are \
+         noticed, and their sockets closed.",
         OURS,
         departed_reader,
     ),
@@ -580,9 +599,9 @@ const CHECKS: &[(Check, Run)] = &[
     ),
     row(
         "stop",
-        "Told to stop, the server ends every open stream properly, \
-         between two events, and exits with status 0, all within a \
-         second.",
+        "Told to stop with a hundred readers, the server ends every stream \
+         properly, between two events, and exits with status 0, all within \
+         a second.",
         "this book's contract; RFC 9112 §7.1, §9.6",
         |session| match session.held {
             Some((program, _)) => timed(|| stop(program)),
@@ -805,20 +824,7 @@ fn heartbeat(session: &Session<'_>) -> Verdict {
 }
 
 fn many_readers(session: &Session<'_>) -> Verdict {
-    let mut readers = Vec::new();
-    for _ in 0..READERS {
-        let mut connection = session.connect()?;
-        connection.send(session.request(""))?;
-        readers.push(connection);
-    }
-    let mut streams = Vec::new();
-    for mut connection in readers {
-        connection.extend();
-        let mut events = opened(connection.response()?)?;
-        events.event()?;
-        streams.push(events);
-    }
-    for events in &mut streams {
+    for events in &mut session.readers(READERS)? {
         events.response.connection.extend();
         events.event()?;
     }
@@ -904,37 +910,38 @@ fn departed_reader(session: &Session<'_>) -> Verdict {
     let held = Held::start(program, EVERY, "15s")?;
     let session = Session::new(&held.target, None);
     let before = sockets(&held.process);
-    let readers = (0..DEPARTING)
-        .map(|_| {
-            let mut events = session.open("")?;
-            events.event()?;
-            Ok(events)
-        })
-        .collect::<Result<Vec<_>, Failure>>()?;
+    let readers = session.readers(HUNDRED)?;
     let theirs = before.zip(sockets(&held.process)).map(|(before, now)| {
         let tcp = sockets_of(held.target.url.port());
         let new =
             now.difference(&before).filter(|socket| tcp.contains(*socket));
         new.cloned().collect::<HashSet<_>>()
     });
-    drop(readers);
+    for (number, events) in readers.into_iter().enumerate() {
+        // Some close, some are gone as if their process had been killed.
+        if number % 2 == 0 {
+            let mut connection = events.response.connection;
+            connection.extend();
+            connection.reset()?;
+        }
+    }
     let deadline = Instant::now() + held.target.timeout;
     let Some(theirs) = theirs else {
         // Without /proc, what it prints must do.
         let mut gone = 0;
         held.process.wait_for(deadline, |line| {
             gone += usize::from(line.contains("disconnected"));
-            (gone == DEPARTING).then_some(())
+            (gone == HUNDRED).then_some(())
         });
         return match gone {
-            DEPARTING => Ok(Outcome::passed()),
+            HUNDRED => Ok(Outcome::passed()),
             _ => Err(Failure::new(format!(
-                "of {DEPARTING} readers that left, it printed `disconnected` \
+                "of {HUNDRED} readers that left, it printed `disconnected` \
                  for {gone}"
             ))),
         };
     };
-    if theirs.len() != DEPARTING {
+    if theirs.len() != HUNDRED {
         let why = "the readers' sockets are not those of the process";
         return Ok(Outcome::NotApplicable(why.into()));
     }
@@ -946,7 +953,7 @@ fn departed_reader(session: &Session<'_>) -> Verdict {
         }
         if Instant::now() > deadline {
             return Err(Failure::new(format!(
-                "of {DEPARTING} readers that left, the sockets of {open} are \
+                "of {HUNDRED} readers that left, the sockets of {open} are \
                  still open"
             )));
         }
@@ -1000,16 +1007,12 @@ fn slow_head(session: &Session<'_>) -> Verdict {
 fn stop(program: &Program) -> Verdict {
     let mut held = Held::start(program, EVERY, "15s")?;
     let session = Session::new(&held.target, None);
-    let mut readers = Vec::new();
-    for _ in 0..5 {
-        let mut events = session.open("")?;
-        events.event()?;
-        readers.push(events);
-    }
+    let mut readers = session.readers(HUNDRED)?;
     let cannot = |error: std::io::Error| Failure::new(error.to_string());
     held.process.stop().map_err(cannot)?;
     let asked = Instant::now();
     for events in &mut readers {
+        events.response.connection.extend();
         while events.next()?.is_some() {}
         if !events.ended_between_events() {
             let why = "the stream ended in the middle of an event";
