@@ -64,6 +64,7 @@ fn a_wrong_arrow_is_found() {
     let event_stream = "event-stream = { path = \"../event-stream\" }\n";
     let contract = "contract = { path = \"../contract\" }\n";
     let first = "ch01-a = { path = \"../ch01-a\" }\n";
+    let toolkit = "ch03-hyper = { path = \"../ch03-hyper\" }\n";
     let folder = planted(&[
         ("Cargo.toml", "[workspace]\nmembers = [\"listings/*\"]\n"),
         ("listings/event-stream/Cargo.toml", &package("event-stream", "")),
@@ -83,12 +84,23 @@ fn a_wrong_arrow_is_found() {
             &package("ch02-b", &format!("[dependencies]\n{contract}{first}")),
         ),
         ("listings/ch02-b/src/lib.rs", ""),
+        (
+            "listings/ch03-hyper/Cargo.toml",
+            &package("ch03-hyper", &format!("[dependencies]\n{first}")),
+        ),
+        ("listings/ch03-hyper/src/lib.rs", ""),
+        (
+            "listings/ch04-c/Cargo.toml",
+            &package("ch04-c", &format!("[dependencies]\n{toolkit}")),
+        ),
+        ("listings/ch04-c/src/lib.rs", ""),
     ]);
     found(
         &check(folder.path()),
         &[
             "listings/ch02-b/Cargo.toml:1: ch02-b must not import ch01-a (normal)",
             "listings/ch02-b/Cargo.toml:1: ch02-b must not import contract (normal)",
+            "listings/ch03-hyper/Cargo.toml:1: ch03-hyper must not import ch01-a (normal)",
         ],
     );
 }
