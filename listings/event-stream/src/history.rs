@@ -12,26 +12,32 @@ use core::{error::Error, fmt};
 /// differs each time the server starts: an ID from before a restart is then
 /// known to be one, whatever number it has.
 ///
+/// `T` is what holds an event's bytes: a `Vec<u8>`, or what many readers can
+/// share without a copy, such as `Arc<[u8]>` or `bytes::Bytes`.
+///
 /// ```
 /// use event_stream::{Event, History};
 ///
-/// let mut history = History::new(0x5eed, 1000, 1024 * 1024);
+/// let mut history: History = History::new(0x5eed, 1000, 1024 * 1024);
 /// for data in ["one", "two", "three"] {
 ///     let entry = history.push(Event::new(data));
 ///     // Send `entry.encoded` to those who are connected.
-///     let _: Vec<u8> = entry.encoded;
+///     assert!(entry.encoded.starts_with(b"id: 5eed-"));
 /// }
-/// let missing: Vec<_> = history.after("5eed-1")?.collect();
+/// let mut missing = history.after("5eed-1")?;
 /// assert_eq!(missing.len(), 2);
-/// assert_eq!(missing[0].encoded, b"id: 5eed-2\ndata: two\n\n");
+/// assert_eq!(
+///     missing.next().map(|entry| &*entry.encoded),
+///     Some(&b"id: 5eed-2\ndata: two\n\n"[..])
+/// );
 /// # Ok::<(), event_stream::Gap>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct History<T = Vec<u8>> {
     run: u64,
+    newest: u64,
+    /// Those up to `newest`, without a hole.
     kept: VecDeque<Entry<T>>,
-    /// The number of the next event; the first has 1.
-    next: u64,
     bytes: usize,
     max_events: usize,
     max_bytes: usize,
@@ -65,24 +71,43 @@ where
     T: AsRef<[u8]> + Clone + From<Vec<u8>>,
 {
     /// An empty history that keeps at most `max_events` events of at most
-    /// `max_bytes` bytes in all, as encoded.
+    /// `max_bytes` bytes in all, as encoded. An event takes up to a hundred
+    /// bytes more.
     ///
     /// `run` should differ each time the server starts: a random number, or
     /// the time.
     #[must_use]
     pub const fn new(run: u64, max_events: usize, max_bytes: usize) -> Self {
+        Self::resume(run, 0, max_events, max_bytes)
+    }
+
+    /// An empty history that goes on with the numbers of a run whose newest
+    /// event was `newest`, for a server that has written its events out and
+    /// knows that it has sent no later one.
+    #[must_use]
+    pub const fn resume(
+        run: u64,
+        newest: u64,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Self {
         let kept = VecDeque::new();
-        Self { run, kept, next: 1, bytes: 0, max_events, max_bytes }
+        Self { run, newest, kept, bytes: 0, max_events, max_bytes }
     }
 
     // ANCHOR: push
     /// Gives the event the next ID, in place of any it had, and keeps it, in
     /// place of the oldest where the bound asks for it.
+    ///
+    /// An event larger than `max_bytes` is not kept, and nor is anything
+    /// before it: there are no holes.
     pub fn push(&mut self, event: Event<'_>) -> Entry<T> {
-        let number = self.next;
-        self.next += 1;
+        self.newest += 1;
+        let number = self.newest;
         let mut encoded = Vec::new();
         event.with_safe_id(self.id(number)).encode(&mut encoded);
+        // The bound is on what is held, so nothing is held in reserve.
+        encoded.shrink_to_fit();
         let entry = Entry { number, encoded: T::from(encoded) };
 
         self.bytes += entry.encoded.as_ref().len();
@@ -95,16 +120,17 @@ where
     }
     // ANCHOR_END: push
 
-    /// The ID of the event with that number.
+    /// The ID of the event with that number. Number 0 stands before the first:
+    /// its ID is for a reader that has received nothing yet.
     #[must_use]
     pub fn id(&self, number: u64) -> String {
         format!("{:x}-{number}", self.run)
     }
 
-    /// The number of the newest event, or 0 before the first.
+    /// The number of the newest event, kept or not, or 0 before the first.
     #[must_use]
     pub const fn newest(&self) -> u64 {
-        self.next - 1
+        self.newest
     }
 
     // ANCHOR: after
@@ -116,7 +142,8 @@ where
     pub fn after(
         &self,
         last_event_id: &str,
-    ) -> Result<impl Iterator<Item = &Entry<T>>, Gap> {
+    ) -> Result<impl ExactSizeIterator<Item = &Entry<T>> + use<'_, T>, Gap>
+    {
         let number = last_event_id
             .split_once('-')
             .and_then(|(_, number)| number.parse().ok())
@@ -134,11 +161,8 @@ where
     pub fn after_number(
         &self,
         number: u64,
-    ) -> Result<impl Iterator<Item = &Entry<T>>, Gap> {
-        if number > self.newest() {
-            return Err(Gap::Unknown);
-        }
-        let lacking = self.newest() - number;
+    ) -> Result<impl ExactSizeIterator<Item = &Entry<T>>, Gap> {
+        let lacking = self.newest.checked_sub(number).ok_or(Gap::Unknown)?;
         // Numbers are consecutive, so a place follows from a number.
         match usize::try_from(lacking) {
             Ok(count) if count <= self.kept.len() => {
@@ -150,7 +174,8 @@ where
     // ANCHOR_END: after
 
     /// All that is kept, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Entry<T>> {
         self.kept.iter()
     }
 }

@@ -1,15 +1,23 @@
-//! The event stream format of Server-Sent Events, [WHATWG HTML §9.2], and the
-//! rules for reconnecting, without any input or output.
+//! The event stream format of Server-Sent Events, [WHATWG HTML §9.2], the
+//! rules for reconnecting, and what a server keeps for those who do, without
+//! any input or output.
 //!
 //! Bytes and time come in as arguments; events and delays come out. There are
 //! no sockets, no clock and no async runtime in here, so a thread over
 //! `std::net` and a task over hyper use the same encoder, the same
-//! [`Decoder`] and the same [`Reconnection`].
+//! [`Decoder`], the same [`Reconnection`] and the same [`History`].
 //!
 //! One invariant holds throughout: **an [`Event`] that exists can be written
 //! faithfully.** What would break the framing is refused when it is built, so
 //! writing it cannot fail and cannot inject.
 //!
+//! # Features
+//! - `std`, on by default: faster search for line ends. Without it the crate
+//!   needs no more than an allocator.
+//! - `stream`: `Items`, from a [`futures_core::Stream`] of chunks to one of
+//!   items. That trait is all it needs: no runtime.
+//!
+//! [`futures_core::Stream`]: https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html
 //! [WHATWG HTML §9.2]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 #![no_std]
 

@@ -2,10 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use event_stream::{
-    Comment, Decoder, Event, FieldError, Item, MessageEvent, Reconnection,
-    Retry,
+    Comment, Decoder, Entry, Event, FieldError, Gap, History, Item,
+    MessageEvent, Reconnection, Retry,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Every event of a stream that is there as a whole.
 fn events(stream: &str) -> Vec<MessageEvent> {
@@ -182,3 +188,237 @@ fn a_time_for_each_spreads_them() {
     assert!(busiest_second(1000, drawn) < 200);
 }
 // ANCHOR_END: herd
+
+// ANCHOR: primed
+/// What tells a reader where it is, before anything has happened.
+fn here(history: &History) -> String {
+    format!("id: {}\n\n", history.id(history.newest()))
+}
+
+/// The events that reach a client whose first connection brings `first` and
+/// breaks; one happens before it is back.
+fn events_of_a_client(history: &mut History, first: &str) -> Vec<String> {
+    let mut rules = Reconnection::new(0);
+    let (mut decoder, mut chunk) = (Decoder::new(), first.as_bytes());
+    while let Some(item) = decoder.next(&mut chunk).unwrap() {
+        assert!(!matches!(item, Item::Event(_)), "a page would see it");
+        rules.item(&item);
+    }
+    history.push(Event::new("missed"));
+    let id = rules.headers().find(|(name, _)| *name == "Last-Event-ID");
+    let Some((_, id)) = id else {
+        return Vec::new(); // What it missed, nobody knows.
+    };
+    let missing = history.after(id).unwrap();
+    missing.map(|entry| history.id(entry.number)).collect()
+}
+
+#[test]
+fn a_reader_that_was_told_where_it_is_misses_nothing() {
+    let mut history = History::new(0x5eed, 10, 1000);
+    history.push(Event::new("before it came"));
+    let first = here(&history);
+    assert_eq!(first, "id: 5eed-1\n\n");
+    assert_eq!(events_of_a_client(&mut history, &first), ["5eed-2"]);
+    assert!(events_of_a_client(&mut history, "").is_empty());
+}
+// ANCHOR_END: primed
+
+// ANCHOR: topics
+/// A history for each topic, and no more topics than `max`.
+struct Topics {
+    run: u64,
+    max: u64,
+    histories: BTreeMap<String, History>,
+}
+
+impl Topics {
+    /// The first event makes the topic; `None` if there are too many.
+    fn push(
+        &mut self,
+        topic: &str,
+        event: Event<'_>,
+    ) -> Option<Entry<Vec<u8>>> {
+        if !self.histories.contains_key(topic) {
+            let count = self.histories.len() as u64;
+            if count == self.max {
+                return None;
+            }
+            // A run of its own: elsewhere its IDs are unknown.
+            let history = History::new(self.run + count, 100, 100_000);
+            self.histories.insert(topic.to_owned(), history);
+        }
+        Some(self.histories.get_mut(topic)?.push(event))
+    }
+
+    /// What a reader of the topic lacks. To ask makes no topic.
+    fn after(&self, topic: &str, id: &str) -> Result<Vec<u64>, Gap> {
+        let history = self.histories.get(topic).ok_or(Gap::Unknown)?;
+        Ok(history.after(id)?.map(|entry| entry.number).collect())
+    }
+}
+// ANCHOR_END: topics
+
+#[test]
+fn topics_do_not_know_each_other() {
+    let mut topics = Topics { run: 0x5eed, max: 2, histories: BTreeMap::new() };
+    topics.push("quiet", Event::new("first")).unwrap();
+    for _ in 0..1000 {
+        topics.push("busy", Event::new("noise")).unwrap();
+    }
+    assert_eq!(topics.after("quiet", "5eed-0"), Ok(vec![1]));
+    assert_eq!(topics.after("busy", "5eee-999"), Ok(vec![1000]));
+    assert_eq!(topics.after("busy", "5eee-0"), Err(Gap::Missed(900)));
+    assert_eq!(topics.after("busy", "5eed-1"), Err(Gap::Unknown));
+    for guess in 0..1000 {
+        let guessed = topics.after(&guess.to_string(), "5eed-1");
+        assert_eq!(guessed, Err(Gap::Unknown));
+    }
+    assert!(topics.push("third", Event::new("x")).is_none());
+    assert_eq!(topics.histories.len(), 2);
+}
+
+// ANCHOR: restart
+const MAX_EVENTS: usize = 100;
+const MAX_BYTES: usize = 64 * 1024;
+
+/// A history whose events are in a file, too, which is an event stream.
+struct Durable {
+    history: History,
+    path: PathBuf,
+    file: File,
+    written: usize,
+}
+
+/// The history of an event stream that is one run without a hole.
+fn restore(mut stream: &[u8]) -> Option<History> {
+    let (mut decoder, mut history) = (Decoder::new(), None);
+    while let Some(item) = decoder.next(&mut stream).ok()? {
+        let Item::Event(event) = item else { continue };
+        let (run, number) = event.last_event_id.split_once('-')?;
+        let run = u64::from_str_radix(run, 16).ok()?;
+        let before = number.parse::<u64>().ok()?.checked_sub(1)?;
+        let history = history.get_or_insert_with(|| {
+            History::resume(run, before, MAX_EVENTS, MAX_BYTES)
+        });
+        let again = Event::new(event.data).with_type(event.event_type).ok()?;
+        let number = history.push(again).number;
+        if history.id(number) != event.last_event_id {
+            return None;
+        }
+    }
+    history
+}
+
+impl Durable {
+    /// Goes on with the run of the file, or begins the new run.
+    fn open(path: &Path, new_run: u64) -> io::Result<Self> {
+        let stream = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        let history = restore(&stream)
+            .unwrap_or_else(|| History::new(new_run, MAX_EVENTS, MAX_BYTES));
+        Self::write(history, path)
+    }
+
+    /// Writes what is kept, and only that, in one step: under another name,
+    /// which then becomes the file's.
+    fn write(history: History, path: &Path) -> io::Result<Self> {
+        let kept: Vec<u8> =
+            history.iter().flat_map(|entry| entry.encoded.clone()).collect();
+        let new = path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(&kept)?;
+        file.sync_data()?;
+        fs::rename(&new, path)?;
+        Ok(Self { history, path: path.to_owned(), file, written: kept.len() })
+    }
+
+    /// Writes the event before anybody is sent it. After an error the file
+    /// and the history may differ: end, and start again from the file.
+    fn push(&mut self, event: Event<'_>) -> io::Result<Entry<Vec<u8>>> {
+        let entry = self.history.push(event);
+        self.file.write_all(&entry.encoded)?;
+        self.file.sync_data()?;
+        self.written += entry.encoded.len();
+        if self.written > 2 * MAX_BYTES {
+            *self = Self::write(self.history.clone(), &self.path)?;
+        }
+        Ok(entry)
+    }
+}
+// ANCHOR_END: restart
+
+/// A path that no other test has, with nothing there.
+fn new_path(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            panic!("{error}")
+        }
+        _ => path,
+    }
+}
+
+#[test]
+fn a_run_survives_a_restart() {
+    let path = new_path("survives.sse");
+    let mut durable = Durable::open(&path, 0x5eed).unwrap();
+    for data in ["one", "two", "three"] {
+        let event = Event::new(data).with_type("note").unwrap();
+        durable.push(event).unwrap();
+    }
+    let kept: Vec<_> = durable.history.iter().cloned().collect();
+    drop(durable);
+
+    // It was killed while it wrote its fourth event, which nobody was sent.
+    let mut file = File::options().append(true).open(&path).unwrap();
+    file.write_all(b"event: note\nid: 5eed-4\ndata: unfin").unwrap();
+
+    let mut durable = Durable::open(&path, 0xbeef).unwrap();
+    assert!(durable.history.iter().eq(&kept));
+    let entry = durable.push(Event::new("another")).unwrap();
+    assert_eq!(entry.encoded, b"id: 5eed-4\ndata: another\n\n");
+    let missing: Vec<_> = durable.history.after("5eed-2").unwrap().collect();
+    assert_eq!(missing, [&kept[2], &entry]);
+    let written = fs::read(&path).unwrap();
+    assert!(written.ends_with(&entry.encoded));
+}
+
+#[test]
+fn a_file_that_is_no_run_begins_a_new_one() {
+    for stream in [
+        "",
+        "nonsense",
+        "data: no ID\n\n",
+        "id: 5eed-0\ndata: x\n\n",
+        "id: 5eed-x\ndata: x\n\n",
+        "id: 5eed-1\ndata: x\n\nid: 5eed-3\ndata: y\n\n",
+        "id: 5eed-1\ndata: x\n\nid: beef-2\ndata: y\n\n",
+    ] {
+        let path = new_path("no-run.sse");
+        fs::write(&path, stream).unwrap();
+        let durable = Durable::open(&path, 0xfeed).unwrap();
+        assert_eq!(durable.history.id(0), "feed-0", "{stream:?}");
+        assert_eq!(durable.history.newest(), 0, "{stream:?}");
+    }
+}
+
+#[test]
+fn the_file_has_a_bound() {
+    let path = new_path("bound.sse");
+    let mut durable = Durable::open(&path, 0x5eed).unwrap();
+    let data = "x".repeat(10_000);
+    for _ in 0..50 {
+        durable.push(Event::new(&data)).unwrap();
+        let length = fs::metadata(&path).unwrap().len();
+        assert!(length <= 3 * MAX_BYTES as u64, "{length} bytes");
+    }
+    let newest = durable.history.newest();
+    drop(durable);
+    let durable = Durable::open(&path, 0xbeef).unwrap();
+    assert_eq!(durable.history.newest(), newest);
+    assert_eq!(durable.history.id(newest), "5eed-50");
+    assert_eq!(durable.history.iter().len(), 6);
+}

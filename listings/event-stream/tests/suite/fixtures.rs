@@ -11,10 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-struct Fixture {
-    name: String,
-    stream: Vec<u8>,
-    expected: Vec<Value>,
+pub(crate) struct Fixture {
+    pub(crate) name: String,
+    pub(crate) stream: Vec<u8>,
+    pub(crate) expected: Vec<Value>,
 }
 
 fn directory() -> PathBuf {
@@ -31,7 +31,7 @@ fn names(extension: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn fixtures() -> impl Iterator<Item = Fixture> {
+pub(crate) fn fixtures() -> impl Iterator<Item = Fixture> {
     let read = |name: String| {
         let path = directory().join(name.clone() + ".jsonl");
         let expected = fs::read_to_string(path).unwrap();

@@ -6,6 +6,8 @@ mod decoder;
 mod encoder;
 mod example;
 mod fixtures;
+mod history;
+mod items;
 mod properties;
 mod reconnection;
 mod reference;

@@ -10,7 +10,18 @@ use std::{
     process::Command,
 };
 
-const DECODE: &str = "cargo run -q -p event-stream --example decode";
+const EXAMPLES: [&str; 2] = ["decode", "replay"];
+
+/// The command, with the examples that are already built.
+fn built(command: &str) -> String {
+    EXAMPLES.iter().fold(command.to_owned(), |command, name| {
+        let program = format!("'{}'", example::program(name).display());
+        ["", " --"].iter().rev().fold(command, |command, end| {
+            let run = format!("cargo run -q -p event-stream --example {name}");
+            command.replace(&(run + end), &program)
+        })
+    })
+}
 
 fn transcripts() -> Vec<PathBuf> {
     let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -21,13 +32,12 @@ fn transcripts() -> Vec<PathBuf> {
 }
 
 /// What the command prints on stdout and stderr, run at the root of the
-/// workspace, with the example that is already built.
+/// workspace.
 fn print(command: &str) -> String {
-    let program = format!("'{}'", example::program().display());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let output = Command::new("sh")
         .arg("-c")
-        .arg(format!("exec 2>&1; {}", command.replace(DECODE, &program)))
+        .arg(format!("exec 2>&1; {}", built(command)))
         .env("LC_ALL", "C")
         .current_dir(root)
         .output()
