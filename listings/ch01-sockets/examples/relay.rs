@@ -12,7 +12,6 @@ use std::{
     thread,
 };
 
-// ANCHOR: relay
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args().skip(1);
     let (Some(from), Some(to)) = (args.next(), args.next()) else {
@@ -48,4 +47,3 @@ fn pass(side: &str, mut from: &TcpStream, mut to: &TcpStream) {
     let _: io::Result<()> = to.shutdown(Shutdown::Both);
     let _: io::Result<()> = from.shutdown(Shutdown::Both);
 }
-// ANCHOR_END: relay

@@ -29,7 +29,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// a heartbeat every 15 seconds has missed four.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
-// ANCHOR: notice
 /// What happens while a stream is read, in the order it happens.
 #[derive(Debug)]
 pub enum Notice<'a> {
@@ -80,7 +79,6 @@ pub enum GivenUp {
     /// The body has a content coding, though `identity` was asked for.
     Encoded,
 }
-// ANCHOR_END: notice
 
 // ANCHOR: read
 /// Reads the stream at `url` until `on` breaks off, the server says to stop
@@ -177,7 +175,6 @@ struct Response {
     rest: Vec<u8>,
 }
 
-// ANCHOR: exchange
 /// Sends the request and reads the response head; `None` if `on` broke off.
 fn exchange(
     url: &Url,
@@ -225,7 +222,6 @@ fn exchange(
         }
     }
 }
-// ANCHOR_END: exchange
 
 /// Tries each address of the host in turn.
 fn dial(url: &Url) -> io::Result<TcpStream> {

@@ -25,7 +25,6 @@ use std::{
     ops::ControlFlow,
 };
 
-// ANCHOR: chapter
 /// What the launcher needs to know of this chapter.
 pub const CHAPTER: Chapter = Chapter {
     name: "ch01-sockets",
@@ -45,7 +44,6 @@ pub const CHAPTER: Chapter = Chapter {
     },
     client: read,
 };
-// ANCHOR_END: chapter
 
 // ANCHOR: read
 fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {

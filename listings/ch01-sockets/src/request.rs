@@ -10,7 +10,6 @@ use std::{
 /// The most bytes that a request head may have.
 pub const MAX_HEAD: usize = 16 * 1024;
 
-// ANCHOR: request
 /// What a server of one stream needs to know of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -44,7 +43,6 @@ pub const HEAD_TOO_LARGE: Status = (431, "Request Header Fields Too Large");
 pub const NOT_IMPLEMENTED: Status = (501, "Not Implemented");
 /// A version that is not HTTP/1.
 pub const VERSION: Status = (505, "HTTP Version Not Supported");
-// ANCHOR_END: request
 
 // ANCHOR: read
 /// Reads one request head from the socket.
@@ -107,7 +105,6 @@ pub(crate) fn end_of_head(head: &[u8], searched: usize) -> Option<usize> {
     })
 }
 
-// ANCHOR: parse
 fn parse(head: &[u8]) -> Result<Request, Status> {
     let mut lines = head
         .split(|byte| *byte == b'\n')
@@ -163,7 +160,6 @@ fn parse(head: &[u8]) -> Result<Request, Status> {
     let path = path(target).ok_or(BAD_REQUEST)?;
     Ok(Request { method: method.into(), path: path.into(), last_event_id })
 }
-// ANCHOR_END: parse
 
 /// The path of a target in origin form, `/events?x=1`, or in absolute form,
 /// `http://host/events`, which a server must accept too (RFC 9112 §3.2).
@@ -198,7 +194,6 @@ fn visible_ascii(line: &[u8]) -> Option<&str> {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')).then_some(text)
 }
 
-// ANCHOR: header_field
 /// The name and the value of a header field line, RFC 9112 §5. There may be
 /// no space before the colon, and no line may go on in the next: both have
 /// been used to make two servers read two different requests.
@@ -222,4 +217,3 @@ fn is_token(text: &[u8]) -> bool {
             byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
         })
 }
-// ANCHOR_END: header_field

@@ -8,7 +8,6 @@ use std::{error::Error, fmt, str};
 /// (1xx) responses before it. Trailers of a chunked body have as much.
 pub const MAX_HEAD: usize = 16 * 1024;
 
-// ANCHOR: head
 /// The head of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -34,7 +33,6 @@ enum Framing {
 /// A response that breaks HTTP's rules, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(&'static str);
-// ANCHOR_END: head
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +42,6 @@ impl fmt::Display for Malformed {
 
 impl Error for Malformed {}
 
-// ANCHOR: parse
 impl Head {
     /// The head at the front of `bytes` and its length; `None` if it is not
     /// complete yet. Interim responses (1xx) are skipped.
@@ -133,7 +130,6 @@ impl Head {
         }
     }
 }
-// ANCHOR_END: parse
 
 fn status(line: &[u8]) -> Option<u16> {
     let rest = line.strip_prefix(b"HTTP/1.")?;
@@ -150,7 +146,6 @@ fn decimal(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| is_number)
 }
 
-// ANCHOR: body
 /// The body of a response, taken out of its framing piece by piece.
 #[derive(Clone, Debug)]
 pub struct Body {
@@ -236,7 +231,6 @@ impl Body {
         matches!(self.state, State::UntilClose)
     }
 }
-// ANCHOR_END: body
 
 fn take<'b>(bytes: &mut &'b [u8], most: u64) -> &'b [u8] {
     let length = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());

@@ -78,6 +78,41 @@ struct State {
     accepted: u64,
     readers: usize,
 }
+
+/// One connection: it is in the server's state for as long as this lives.
+struct Connection<'a> {
+    server: &'a Server<'a>,
+    id: u64,
+    socket: Arc<TcpStream>,
+    peer: SocketAddr,
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        self.server.lock().connections.remove(&self.id);
+        self.server.ended.notify_all();
+    }
+}
+
+/// A place among the readers, given back when dropped.
+struct Place<'a>(&'a Server<'a>);
+
+impl<'a> Place<'a> {
+    fn take(server: &'a Server<'a>) -> Option<Self> {
+        let mut state = server.lock();
+        if state.readers >= server.options.max_readers {
+            return None;
+        }
+        state.readers += 1;
+        Some(Self(server))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.lock().readers -= 1;
+    }
+}
 // ANCHOR_END: shared
 
 // ANCHOR: run
@@ -112,9 +147,7 @@ pub fn run(
     });
     Ok(())
 }
-// ANCHOR_END: run
 
-// ANCHOR: wake
 /// Connects, so that an `accept` that waits for the next connection returns:
 /// std has no other way to interrupt it.
 fn wake(mut addr: SocketAddr) {
@@ -127,7 +160,7 @@ fn wake(mut addr: SocketAddr) {
     // Refused, it is tried again until the thread has ended.
     let _: io::Result<_> = TcpStream::connect_timeout(&addr, GRACE / 5);
 }
-// ANCHOR_END: wake
+// ANCHOR_END: run
 
 impl Server<'_> {
     // ANCHOR: accept
@@ -170,7 +203,6 @@ impl Server<'_> {
     }
     // ANCHOR_END: accept
 
-    // ANCHOR: register
     /// The new connection, or `None` if the server is stopping.
     fn register(
         &self,
@@ -186,9 +218,17 @@ impl Server<'_> {
         state.connections.insert(id, Arc::clone(&socket));
         Some(Connection { server: self, id, socket, peer })
     }
-    // ANCHOR_END: register
 
     // ANCHOR: end_streams
+    /// Sleeps for `time`, or until the server stops: then at once `true`.
+    fn stops_within(&self, time: Duration) -> bool {
+        self.stop
+            .wait_timeout_while(self.lock(), time, |state| !state.stopping)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .stopping
+    }
+
     fn end_streams(&self) {
         let mut state = self.lock();
         state.stopping = true;
@@ -212,59 +252,11 @@ impl Server<'_> {
     }
     // ANCHOR_END: end_streams
 
-    // ANCHOR: stops_within
-    /// Sleeps for `time`, or until the server stops: then at once `true`.
-    fn stops_within(&self, time: Duration) -> bool {
-        self.stop
-            .wait_timeout_while(self.lock(), time, |state| !state.stopping)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .stopping
-    }
-    // ANCHOR_END: stops_within
-
     /// A thread that panicked left the state as whole as it found it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// One connection: it is in the server's state for as long as this lives.
-struct Connection<'a> {
-    server: &'a Server<'a>,
-    id: u64,
-    socket: Arc<TcpStream>,
-    peer: SocketAddr,
-}
-
-impl Drop for Connection<'_> {
-    fn drop(&mut self) {
-        self.server.lock().connections.remove(&self.id);
-        self.server.ended.notify_all();
-    }
-}
-
-// ANCHOR: place
-/// A place among the readers, given back when dropped.
-struct Place<'a>(&'a Server<'a>);
-
-impl<'a> Place<'a> {
-    fn take(server: &'a Server<'a>) -> Option<Self> {
-        let mut state = server.lock();
-        if state.readers >= server.options.max_readers {
-            return None;
-        }
-        state.readers += 1;
-        Some(Self(server))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.lock().readers -= 1;
-    }
-}
-// ANCHOR_END: place
 
 impl Connection<'_> {
     fn say(&self, line: fmt::Arguments<'_>) {
@@ -454,9 +446,7 @@ fn stream_head() -> String {
         http_date(SystemTime::now()),
     )
 }
-// ANCHOR_END: head
 
-// ANCHOR: first_event
 /// The event after the one that the reader had last, or the first if it had
 /// none or names one that this server cannot have sent.
 fn first_event(request: &Request) -> u64 {
@@ -468,7 +458,7 @@ fn first_event(request: &Request) -> u64 {
         .and_then(|number| number.checked_add(1))
         .unwrap_or(1)
 }
-// ANCHOR_END: first_event
+// ANCHOR_END: head
 
 fn has_left(error: &io::Error) -> bool {
     matches!(
