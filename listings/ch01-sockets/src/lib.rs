@@ -3,13 +3,15 @@
 //! Nothing stands between the reader and the bytes: a socket, a thread for
 //! each connection, and the parts of HTTP that a stream needs.
 //!
-//! - [`server`]: accepts, answers, streams, and ends when told to.
+//! - [`connections`]: accepts, bounds and ends connections, a thread for each.
+//! - [`server`]: answers requests, and streams.
 //! - [`request`]: reads a request head and refuses what is none.
 //! - [`client`]: connects, reads, reconnects.
 //! - [`response`]: reads a response head and takes the body out of its
 //!   framing.
 
 pub mod client;
+pub mod connections;
 pub mod date;
 pub mod request;
 pub mod response;
@@ -23,6 +25,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     num::NonZeroUsize,
     ops::ControlFlow,
+    sync::Arc,
 };
 
 /// What the launcher needs to know of this chapter.
@@ -40,7 +43,12 @@ pub const CHAPTER: Chapter = Chapter {
                 .map_or(default.max_readers, NonZeroUsize::get),
             ..default
         };
-        server::run(&given.listener, &pace, &given.stop, &|line| say(line))
+        server::run(
+            &given.listener,
+            &pace,
+            &given.stop,
+            Arc::new(|line| say(line)),
+        )
     },
     client: read,
 };

@@ -13,7 +13,7 @@ use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     ops::ControlFlow,
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -179,7 +179,7 @@ fn two_streams_in_one_channel() {
             let (stop, stopped) = mpsc::channel();
             let options = Options { every, ..Options::default() };
             thread::spawn(move || {
-                server::run(&listener, &options, &stopped, &|_| {})
+                server::run(&listener, &options, &stopped, Arc::new(|_| {}))
             });
             (format!("http://{addr}/events"), stop)
         })

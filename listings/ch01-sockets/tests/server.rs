@@ -8,7 +8,10 @@ use event_stream::{Decoder, Item};
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::mpsc::{self, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -29,7 +32,7 @@ impl Running {
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
-            server::run(&listener, &options, &stopped, &|_| {})
+            server::run(&listener, &options, &stopped, Arc::new(|_| {}))
         });
         Self { addr, stop: Some(stop), thread: Some(thread) }
     }
