@@ -1,1 +1,85 @@
 //! Chapter 3: Server-Sent Events over hyper, the async toolkit.
+//!
+//! A task a reader, and a body that is a stream: nothing is made before it is
+//! asked for, and what is dropped is gone with all that it held.
+//!
+//! - [`connections`]: accepts, bounds, serves and ends connections, whatever
+//!   is served on them.
+//! - [`server`]: a service function, and a stream for each reader.
+//! - [`client`]: connects, reads, reconnects: a stream of what happens.
+//! - [`runtime`]: from the launcher's threads to tokio's tasks.
+
+pub mod client;
+pub mod connections;
+pub mod runtime;
+pub mod server;
+
+use dashboard::{Chapter, Report, say};
+use event_stream::Item;
+use futures::StreamExt;
+use std::{
+    error::Error,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    pin::pin,
+    sync::Arc,
+};
+
+/// What the launcher needs to know of this chapter.
+pub const CHAPTER: Chapter = Chapter {
+    name: "ch03-hyper",
+    about: "Chapter 3: Server-Sent Events over hyper",
+    addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9003)),
+    server: |given| {
+        let default = server::Options::default();
+        let options = server::Options {
+            every: given.every,
+            heartbeat: given.heartbeat,
+            max_readers: given
+                .max_readers
+                .map_or(default.max_readers, NonZeroUsize::get),
+            ..default
+        };
+        runtime::run(given.listener, given.stop, |listener, stop| {
+            server::run(listener, options, stop, Arc::new(|line| say(line)))
+        })
+    },
+    client: read,
+};
+
+fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
+    runtime::block_on(async {
+        let http = client::http().build()?;
+        let mut notices = pin!(client::read(http.get(url))?);
+        while let Some(notice) = notices.next().await {
+            if show(&notice?, report).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    })?
+}
+
+/// What a notice looks like in the terminal; `Break` if no more are wanted.
+pub fn show(notice: &client::Notice, report: &mut Report) -> ControlFlow<()> {
+    match notice {
+        client::Notice::Connecting(url) => {
+            report.note(format_args!("Connecting to {url}"));
+        }
+        client::Notice::Head(head) => {
+            head.lines().for_each(|line| report.note(line));
+        }
+        client::Notice::Open => report.open(),
+        client::Notice::Item(Item::Event(event)) => {
+            let id = &event.last_event_id;
+            return report.event(&event.event_type, &event.data, id);
+        }
+        client::Notice::Item(_) => {}
+        client::Notice::Lost { why, wait } => {
+            let error = format!("{why}; reconnecting in {wait:.1?}");
+            report.error(false, &error);
+        }
+    }
+    ControlFlow::Continue(())
+}

@@ -21,6 +21,7 @@ pin_project! {
     /// It ends with the bytes. What stands behind the last blank line is an
     /// event that never arrived (§9.2.6). After an error it has ended too.
     #[derive(Debug)]
+    #[must_use = "a stream does nothing unless it is polled"]
     pub struct Items<S: TryStream> {
         // `None` once it has ended: the connection is given back then, not
         // when the reader gets round to dropping this.

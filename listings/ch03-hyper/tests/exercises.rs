@@ -1,0 +1,260 @@
+//! Solutions to the exercises of chapter 3.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use bytes::Bytes;
+use ch03_hyper::{
+    client::{self, GivenUp, Notice},
+    connections::{self, Limits},
+    server::Options,
+};
+use common::{Lines, NEVER, Reader, Running, soon};
+use event_stream::{Event, Item, MIME_TYPE, MessageEvent};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use http_body_util::StreamBody;
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body, Frame, Incoming},
+    header::{
+        CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    },
+    service::service_fn,
+};
+use reqwest::RequestBuilder;
+use std::{
+    convert::Infallible, error::Error, net::SocketAddr, pin::pin,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    time::{interval, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Serves an async function on a free port until the token is dropped.
+async fn serve<F, R, B, E>(answer: F) -> (SocketAddr, DropGuard)
+where
+    F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+    R: Future<Output = Result<Response<B>, E>> + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let (log, _) = Lines::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        let service = service_fn(answer);
+        connections::serve(listener, service, Limits::default(), token, log)
+            .await;
+    });
+    (addr, stop.drop_guard())
+}
+
+// ANCHOR: interval
+/// What stands behind `every=` in the query, in milliseconds: from 10 to a
+/// minute.
+fn every(query: &str) -> Option<Duration> {
+    let value = query.split('&').find_map(|p| p.strip_prefix("every="))?;
+    let milliseconds = value.parse().ok()?;
+    (10..=60_000)
+        .contains(&milliseconds)
+        .then(|| Duration::from_millis(milliseconds))
+}
+
+/// A tick each time, for as long as somebody asks.
+fn ticks(every: Duration) -> impl Stream<Item = Bytes> {
+    stream::unfold((interval(every), 1), async |(mut clock, number)| {
+        clock.tick().await;
+        let event = Event::new(format!("tick {number}")).to_string();
+        Some((Bytes::from(event), (clock, number + 1)))
+    })
+}
+
+async fn answer(
+    request: Request<Incoming>,
+) -> Result<Response<impl Body<Data = Bytes, Error = Infallible>>, Infallible> {
+    let every = match request.uri().query() {
+        None => Some(Duration::from_secs(2)),
+        Some(query) => every(query),
+    };
+    // Nothing is made of a stream that is not asked, so a refusal can have
+    // the same type of body, with nothing in it.
+    let pieces = stream::iter(every).flat_map(ticks);
+    let frames = pieces.map(|piece| Ok(Frame::data(piece)));
+    let mut response = Response::new(StreamBody::new(frames));
+    if every.is_none() {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(response);
+    }
+    let event_stream = HeaderValue::from_static(MIME_TYPE);
+    response.headers_mut().insert(CONTENT_TYPE, event_stream);
+    Ok(response)
+}
+// ANCHOR_END: interval
+
+#[tokio::test]
+async fn each_reader_has_its_interval() {
+    let (addr, _guard) = serve(answer).await;
+    for (target, ticks) in
+        [("/?every=10", 5), ("/", 1), ("/?x=y&every=60000", 1)]
+    {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: me\r\n\r\n");
+        let mut reader = Reader::send(addr, &request).await;
+        reader.head().await;
+        for number in 1..=ticks {
+            let data = reader.event().await.unwrap();
+            assert_eq!(data, format!("tick {number}"));
+        }
+    }
+    for query in ["every=9", "every=60001", "every=", "every=-1", "x"] {
+        let request = format!("GET /?{query} HTTP/1.1\r\nHost: me\r\n\r\n");
+        let mut reader = Reader::send(addr, &request).await;
+        let head = reader.head().await;
+        assert!(head.starts_with("HTTP/1.1 400 "), "{query}: {head}");
+    }
+}
+
+// ANCHOR: merge
+/// What happens on any of these streams, each with the place of its stream.
+fn merge<S>(
+    streams: impl IntoIterator<Item = S>,
+) -> impl Stream<Item = (usize, S::Item)>
+where
+    S: Stream + Send + 'static,
+{
+    let named = streams
+        .into_iter()
+        .enumerate()
+        .map(|(place, stream)| stream.map(move |item| (place, item)).boxed());
+    stream::select_all(named)
+}
+// ANCHOR_END: merge
+
+#[tokio::test]
+async fn two_streams_are_one() {
+    let every = Duration::from_millis(10);
+    let options = Options { every, ..Options::default() };
+    let servers =
+        [Running::start(options).await, Running::start(options).await];
+    let http = client::http().build().unwrap();
+    let streams = servers.each_ref().map(|server| {
+        let url = format!("http://{}/events", server.addr);
+        client::read(http.get(url)).unwrap()
+    });
+    let mut merged = pin!(merge(streams));
+    let mut events = [0, 0];
+    while events.iter().any(|count| *count < 3) {
+        let (place, notice) = soon("a notice", merged.next()).await.unwrap();
+        if let Notice::Item(Item::Event(event)) = notice.unwrap() {
+            events[place] += 1;
+            assert_eq!(event.last_event_id, events[place].to_string());
+        }
+    }
+    // The end of one is not the end of both.
+    let [first, _second] = servers;
+    first.stop().await;
+    let mut behind = 0;
+    let mut is_lost = false;
+    while !is_lost || behind < 3 {
+        match soon("a notice", merged.next()).await.unwrap() {
+            (0, Ok(Notice::Lost { .. })) => is_lost = true,
+            (1, Ok(Notice::Item(_))) => behind += usize::from(is_lost),
+            _ => {}
+        }
+    }
+}
+
+// ANCHOR: watchdog
+/// The events of a stream; an error, and the end, if the next does not come
+/// in time.
+fn watched(
+    notices: impl Stream<Item = Result<Notice, GivenUp>>,
+    limit: Duration,
+) -> impl Stream<Item = Result<MessageEvent, Box<dyn Error>>> {
+    let events = notices.try_filter_map(async |notice| {
+        let Notice::Item(Item::Event(event)) = notice else {
+            return Ok(None);
+        };
+        Ok(Some(event))
+    });
+    stream::unfold(Some(Box::pin(events)), move |events| async move {
+        let mut events = events?;
+        Some(match timeout(limit, events.next()).await {
+            Ok(Some(Ok(event))) => (Ok(event), Some(events)),
+            Ok(Some(Err(error))) => (Err(error.into()), None),
+            Ok(None) => return None,
+            Err(_) => (Err("no event came in time".into()), None),
+        })
+    })
+}
+// ANCHOR_END: watchdog
+
+#[tokio::test]
+async fn heartbeats_do_not_calm_the_watchdog() {
+    let heartbeat = Duration::from_millis(10);
+    let options = Options { every: NEVER, heartbeat, ..Options::default() };
+    let mut server = Running::start(options).await;
+    let http = client::http().build().unwrap();
+    let url = format!("http://{}/events", server.addr);
+    let notices = client::read(http.get(url)).unwrap();
+    let mut events = pin!(watched(notices, Duration::from_secs(2)));
+    let first = soon("an event", events.next()).await.unwrap().unwrap();
+    assert_eq!(first.data, "Hello! This is event 1");
+    let over = soon("the end", events.next()).await.unwrap().unwrap_err();
+    assert_eq!(over.to_string(), "no event came in time");
+    // The connection went with the stream.
+    server.lines.after("Client disconnected: ").await;
+    assert!(events.next().await.is_none());
+}
+
+// ANCHOR: relay
+/// Passes a stream on, byte by byte, from a server behind this one.
+async fn relay(
+    upstream: RequestBuilder,
+    request: Request<Incoming>,
+) -> Result<Response<reqwest::Body>, Infallible> {
+    let id = HeaderName::from_static("last-event-id");
+    let upstream = match request.headers().get(&id) {
+        Some(value) => upstream.header(id, value),
+        None => upstream,
+    };
+    let Ok(response) = upstream.send().await else {
+        let mut response = Response::new("No answer.\n".into());
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        return Ok(response);
+    };
+    let mut response = Response::from(response);
+    // These are about one connection, and there are two.
+    for field in [CONNECTION, TRANSFER_ENCODING] {
+        response.headers_mut().remove(field);
+    }
+    Ok(response)
+}
+// ANCHOR_END: relay
+
+#[tokio::test]
+async fn a_relay_holds_nothing_back_and_leaves_with_its_reader() {
+    let options =
+        Options { every: NEVER, heartbeat: NEVER, ..Options::default() };
+    let mut server = Running::start(options).await;
+    let url = format!("http://{}/events", server.addr);
+    let http = client::http().build().unwrap();
+    let (addr, _guard) =
+        serve(move |request| relay(http.get(&url), request)).await;
+    let request = "GET / HTTP/1.1\r\nHost: me\r\nLast-Event-ID: 41\r\n\r\n";
+    let mut reader = Reader::send(addr, request).await;
+    let head = reader.head().await;
+    assert!(head.contains("\r\ncontent-type: text/event-stream\r\n"));
+    assert_eq!(reader.event().await.unwrap(), "Hello! This is event 42");
+
+    drop(reader);
+    server.lines.after("Client disconnected: ").await;
+
+    server.stop().await;
+    let mut late = Reader::send(addr, request).await;
+    assert!(late.head().await.starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
+}
