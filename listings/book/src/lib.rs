@@ -9,7 +9,12 @@ pub mod watch;
 
 // ANCHOR: chapters
 /// Every chapter that has a program; a page names one in `data-chapter`.
-pub const CHAPTERS: &[&dashboard::Chapter] = &[&ch01_sockets::CHAPTER];
+pub const CHAPTERS: &[&dashboard::Chapter] = &[
+    &ch01_sockets::CHAPTER,
+    &ch02_blocking::CHAPTER,
+    &ch03_hyper::CHAPTER,
+    &ch04_axum::CHAPTER,
+];
 // ANCHOR_END: chapters
 
 /// The chapter of that name.

@@ -20,6 +20,8 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
         "event-stream" => import == name && kind == "dev",
         "dashboard" => false,
         "contract" => import == "event-stream",
+        // For how transcripts are held.
+        "bench" => import == "contract" && kind == "dev",
         "book" => shared || is_chapter(import),
         _ if is_chapter(name) => {
             shared
