@@ -1,1 +1,75 @@
 //! Chapter 2: Server-Sent Events over a blocking framework.
+//!
+//! HTTP is somebody else's work now: touche reads the requests and frames the
+//! responses, reqwest does the same for the client. What is left is a stream
+//! that is an iterator, and what the two do not take over: limits and ends.
+//! The threads are those of [`ch01_sockets::connections`].
+//!
+//! - [`greetings`]: the stream, one `next` an event.
+//! - [`server`]: hands each connection to the framework, and answers.
+//! - [`guard`]: looks at what a peer sends before the framework reads it, and
+//!   answers where the framework does not.
+//! - [`client`]: connects, reads, reconnects.
+
+pub mod client;
+pub mod greetings;
+pub mod guard;
+pub mod server;
+
+use dashboard::{Chapter, Report, say};
+use event_stream::Item;
+use std::{
+    error::Error,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    sync::Arc,
+};
+
+/// What the launcher needs to know of this chapter.
+pub const CHAPTER: Chapter = Chapter {
+    name: "ch02-blocking",
+    about: "Chapter 2: Server-Sent Events over a blocking framework",
+    addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9002)),
+    server: |given| {
+        let default = server::Options::default();
+        let options = server::Options {
+            every: given.every,
+            heartbeat: given.heartbeat,
+            max_readers: given
+                .max_readers
+                .map_or(default.max_readers, NonZeroUsize::get),
+            ..default
+        };
+        server::run(
+            &given.listener,
+            &options,
+            &given.stop,
+            Arc::new(|line| say(line)),
+        )
+    },
+    client: read,
+};
+
+fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
+    client::read(url, |notice| {
+        match notice {
+            client::Notice::Connecting(url) => {
+                report.note(format_args!("Connecting to {url}"));
+            }
+            client::Notice::Head(head) => {
+                head.lines().for_each(|line| report.note(line));
+            }
+            client::Notice::Open => report.open(),
+            client::Notice::Item(Item::Event(event)) => {
+                let id = event.last_event_id;
+                return report.event(event.event_type, event.data, id);
+            }
+            client::Notice::Item(_) | client::Notice::Waiting => {}
+            client::Notice::Lost { why, wait } => report
+                .error(false, &format!("{why}; reconnecting in {wait:.1?}")),
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
+}

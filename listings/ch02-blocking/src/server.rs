@@ -1,0 +1,246 @@
+//! The server: chapter 1's threads, and in each of them the framework, which
+//! serves one connection.
+
+use crate::{greetings::Greetings, guard::Refusal};
+use ch01_sockets::connections::{self, Connection, Log, Places};
+use event_stream::MIME_TYPE;
+use std::{
+    error::Error,
+    fmt,
+    io::{self, ErrorKind},
+    iter,
+    net::TcpListener,
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Receiver,
+    },
+    time::Duration,
+};
+use touche::{
+    Body, HttpBody, Method, Request, Response, Server, StatusCode, Version,
+    header::{self, HeaderMap, HeaderName},
+};
+
+/// The times and the limits of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// From one event to the next.
+    pub every: Duration,
+    /// A comment is sent when nothing else was sent for this long.
+    pub heartbeat: Duration,
+    /// The most readers at once; the next one is answered 503. Each takes
+    /// three descriptors, and many systems give a process 1,024.
+    pub max_readers: usize,
+    /// A request head must be complete within this time, or 408.
+    pub head_timeout: Duration,
+    /// A reader that does not make room for an event within this time is cut
+    /// off.
+    pub write_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(2),
+            heartbeat: Duration::from_secs(15),
+            max_readers: 250,
+            head_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Connections beyond the readers: those that are still sending a request or
+/// are being refused. When all are taken, the next connection waits in the
+/// listener's backlog.
+const SPARE_CONNECTIONS: usize = 64;
+/// What one read of the framework may take. The head is there when it begins;
+/// of a small body, which it reads before it asks us, each byte may take this
+/// long.
+const READ_TIMEOUT: Duration = Duration::from_millis(10);
+
+/// Serves until `stop` yields a message or its other end is gone; then ends
+/// every stream and returns, all threads and sockets gone, within a second.
+///
+/// # Errors
+/// If the listener's address cannot be read.
+pub fn run(
+    listener: &TcpListener,
+    options: &Options,
+    stop: &Receiver<()>,
+    log: Log,
+) -> io::Result<()> {
+    let addr = listener.local_addr()?;
+    log(format_args!("Server running at http://{addr}/events"));
+    let places = Places::new(options.max_readers);
+    let most = options.max_readers + SPARE_CONNECTIONS;
+    connections::serve(listener, most, stop, log, |connection| {
+        let lost = AtomicBool::new(false);
+        let peer = Peer { connection, options: *options, lost };
+        Arc::new(peer).serve(&places);
+    })
+}
+
+/// Whoever is at the other end of a connection. The framework keeps a stream
+/// for as long as it likes, so what a stream needs is counted, not borrowed.
+pub(crate) struct Peer {
+    pub(crate) connection: Connection,
+    pub(crate) options: Options,
+    /// A write failed: there is nobody to close with.
+    lost: AtomicBool,
+}
+
+/// What the framework asks for, and what it gets.
+type Answer = Result<Response<Body>, Box<dyn Error + Send + Sync>>;
+
+impl Peer {
+    pub(crate) fn say(&self, line: fmt::Arguments<'_>) {
+        self.connection.say(line);
+    }
+
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    // ANCHOR: serve
+    fn serve(self: &Arc<Self>, places: &Places) {
+        let peer = self.connection.peer();
+        self.say(format_args!("Connected by {peer}"));
+        let served = match self.await_head() {
+            Ok(()) => self.hand_over(places),
+            Err(Refusal::Status(status)) => self.refuse(status),
+            Err(Refusal::Gone) => Err(ErrorKind::UnexpectedEof.into()),
+        };
+        match served {
+            Ok(()) if self.lost.load(Ordering::Relaxed) => {}
+            Ok(()) => self.connection.close(),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                self.say(format_args!("Client disconnected: {peer}"));
+            }
+            Err(error) => self.say(format_args!("Lost {peer}: {error}")),
+        }
+    }
+
+    /// Lets the framework serve this connection, here, in this thread.
+    fn hand_over(self: &Arc<Self>, places: &Places) -> io::Result<()> {
+        let socket = self.connection.socket();
+        socket.set_write_timeout(Some(self.options.write_timeout))?;
+        let Ok(socket) = socket.try_clone() else {
+            return self.refuse(StatusCode::SERVICE_UNAVAILABLE);
+        };
+        let mut is_answered = false;
+        // It panics when no descriptor is left for a clone of its own.
+        let served = panic::catch_unwind(AssertUnwindSafe(|| {
+            Server::builder()
+                .nodelay(true)
+                .read_timeout(READ_TIMEOUT)
+                .from_connections([socket])
+                .serve_single_thread(|request| {
+                    is_answered = true;
+                    self.answer(request, places)
+                })
+        }));
+        match served {
+            // It has no word for what it cannot read.
+            Ok(_) if !is_answered => self.refuse(StatusCode::BAD_REQUEST),
+            Err(_) if !is_answered => {
+                self.refuse(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Ok(served) => served,
+            Err(_) => Err(io::Error::other("a panic while it was answered")),
+        }
+    }
+    // ANCHOR_END: serve
+
+    // ANCHOR: answer
+    fn answer(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        places: &Places,
+    ) -> Answer {
+        let (request, body) = request.into_parts();
+        // A body reads itself to its end when it is dropped, however long
+        // that takes. As an iterator it does not.
+        drop(body.into_chunks());
+        let is_1_1 = request.version == Version::HTTP_11;
+        if is_1_1 && request.headers.get_all(header::HOST).iter().count() != 1 {
+            return self.decline(StatusCode::BAD_REQUEST, &[], "");
+        }
+        match (request.uri.path(), request.method) {
+            ("/events", Method::GET) => {}
+            ("/events", Method::HEAD) => {
+                return stream(Body::from_iter(iter::empty::<Vec<u8>>()));
+            }
+            ("/events", _) => {
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                let allow = [(header::ALLOW, "GET, HEAD")];
+                return self.decline(status, &allow, "");
+            }
+            _ => {
+                let hint = "The stream is at /events.\n";
+                return self.decline(StatusCode::NOT_FOUND, &[], hint);
+            }
+        }
+        let Some(place) = places.take() else {
+            let later = [(header::RETRY_AFTER, "5")];
+            let why = "All places are taken: come back later.\n";
+            return self.decline(StatusCode::SERVICE_UNAVAILABLE, &later, why);
+        };
+        let first = first_event(&request.headers);
+        let greetings = Greetings::new(Arc::clone(self), place, first);
+        let response = stream(Body::from_iter(greetings))?;
+        self.say(format_args!("{:?} {}", request.version, response.status()));
+        for (name, value) in response.headers() {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            self.say(format_args!("{name}: {value}"));
+        }
+        Ok(response)
+    }
+    // ANCHOR_END: answer
+
+    fn decline(
+        &self,
+        status: StatusCode,
+        fields: &[(HeaderName, &str)],
+        hint: &str,
+    ) -> Answer {
+        let peer = self.connection.peer();
+        self.say(format_args!("Refused {peer}: {status}"));
+        let mut response = Response::builder()
+            .status(status)
+            .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+            .header(header::CONNECTION, "close");
+        for (name, value) in fields {
+            response = response.header(name, *value);
+        }
+        Ok(response.body(format!("{status}\n{hint}").into())?)
+    }
+}
+
+// ANCHOR: stream
+/// The stream's response. The framework closes the connection behind it, and
+/// would not send chunks then unless told to.
+fn stream(body: Body) -> Answer {
+    Ok(Response::builder()
+        .header(header::CONTENT_TYPE, MIME_TYPE)
+        .header(header::CACHE_CONTROL, "no-cache, no-transform")
+        .header("x-accel-buffering", "no")
+        .header(header::TRANSFER_ENCODING, "chunked")
+        .header(header::CONNECTION, "close")
+        .body(body)?)
+}
+// ANCHOR_END: stream
+
+/// The event after the one that the reader had last, or the first if it had
+/// none or names one that this server cannot have sent.
+fn first_event(headers: &HeaderMap) -> u64 {
+    headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|id| id.parse::<u64>().ok())
+        .and_then(|number| number.checked_add(1))
+        .unwrap_or(1)
+}

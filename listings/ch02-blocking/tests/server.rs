@@ -1,0 +1,456 @@
+//! What only this chapter's server can get wrong: its limits, its threads and
+//! descriptors, its end, and what it gives the framework. What every server
+//! must do is in `contract.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use ch02_blocking::server::{self, Options};
+use contract::{Process, Program};
+use event_stream::{Decoder, HEARTBEAT, Item};
+use std::{
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender, TryRecvError},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// Far more than anything here takes: a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+const REQUEST: &str = "GET /events HTTP/1.1\r\nHost: test\r\n\r\n";
+
+/// A server on a free port; it is stopped, and must end, when dropped.
+struct Running {
+    addr: SocketAddr,
+    log: Receiver<String>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Running {
+    fn start(options: Options) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stop, stopped) = mpsc::channel();
+        let (lines, log) = mpsc::channel();
+        let log_line = Arc::new(move |line: std::fmt::Arguments<'_>| {
+            // A test that has ended reads no more.
+            let _ = lines.send(line.to_string());
+        });
+        let thread = thread::spawn(move || {
+            server::run(&listener, &options, &stopped, log_line)
+        });
+        Self { addr, log, stop: Some(stop), thread: Some(thread) }
+    }
+
+    fn send(&self, request: &str) -> BufReader<TcpStream> {
+        send(&self.addr.to_string(), request)
+    }
+
+    fn open(&self, fields: &str) -> BufReader<TcpStream> {
+        let request = REQUEST.replace("\r\n\r\n", "\r\n");
+        let mut reader = self.send(&format!("{request}{fields}\r\n"));
+        let head = read_head(&mut reader);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        reader
+    }
+
+    /// Waits until the server says this.
+    fn says(&self, text: &str) {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect(text);
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    fn stop(&mut self) -> std::io::Result<()> {
+        self.stop = None;
+        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop().unwrap();
+    }
+}
+
+fn send(addr: &str, request: &str) -> BufReader<TcpStream> {
+    let mut socket = TcpStream::connect(addr).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    BufReader::new(socket)
+}
+
+fn read_head(reader: &mut impl BufRead) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    head
+}
+
+/// The data of one chunk; empty for the last.
+fn chunk(reader: &mut impl BufRead) -> String {
+    let mut size = String::new();
+    assert_ne!(reader.read_line(&mut size).unwrap(), 0, "the stream was cut");
+    let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+    let mut data = vec![0; size + 2];
+    reader.read_exact(&mut data).unwrap();
+    assert_eq!(&data[size..], b"\r\n");
+    data.truncate(size);
+    String::from_utf8(data).unwrap()
+}
+
+/// The data of the next event, which fills one chunk.
+fn next_event(reader: &mut impl BufRead) -> String {
+    loop {
+        let chunk = chunk(reader);
+        if chunk != HEARTBEAT {
+            let mut decoder = Decoder::new();
+            let Some(Item::Event(event)) =
+                decoder.next(&mut chunk.as_bytes()).unwrap()
+            else {
+                panic!("no event: {chunk:?}")
+            };
+            return event.data.to_owned();
+        }
+    }
+}
+
+/// The chunks left of a stream that is ended, not cut.
+fn rest(reader: &mut impl BufRead) -> Vec<String> {
+    let mut chunks = Vec::new();
+    loop {
+        match chunk(reader) {
+            last if last.is_empty() => break,
+            data => chunks.push(data),
+        }
+    }
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0, "bytes behind the end");
+    chunks
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not come to pass");
+        thread::yield_now();
+    }
+}
+
+/// The program as a process of its own, and its address.
+fn process(program: &Program, args: &[&str]) -> (Process, String) {
+    let args = [&["--addr", "127.0.0.1:0"], args].concat();
+    let server = program.clone().spawn(&args).unwrap();
+    let url = server.url(Instant::now() + PATIENCE).expect("a URL");
+    (server, url.authority)
+}
+
+fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_ch02-blocking")).arg("server")
+}
+
+#[test]
+fn a_last_event_id_that_no_event_had_starts_from_1() {
+    let server = Running::start(Options::default());
+    for (id, first) in [
+        ("41", 42),
+        ("0", 1),
+        ("007", 8),
+        ("", 1),
+        ("+5", 1),
+        ("-1", 1),
+        ("5 6", 1),
+        ("abc", 1),
+        ("18446744073709551615", 1),
+        ("18446744073709551616", 1),
+    ] {
+        let mut stream = server.open(&format!("Last-Event-ID: {id}\r\n"));
+        let expected = format!("Hello! This is event {first}");
+        assert_eq!(next_event(&mut stream), expected, "after {id:?}");
+    }
+}
+
+#[test]
+fn ids_end_where_u64_does_and_so_does_the_stream() {
+    let every = Duration::from_millis(1);
+    let server = Running::start(Options { every, ..Options::default() });
+    let mut stream = server.open("Last-Event-ID: 18446744073709551613\r\n");
+    let rest = rest(&mut stream);
+    assert_eq!(rest.len(), 2, "{rest:?}");
+    assert!(rest[1].starts_with("id: 18446744073709551615\n"), "{rest:?}");
+}
+
+#[test]
+fn past_the_limit_503_until_a_reader_leaves() {
+    let server = Running::start(Options {
+        every: Duration::from_millis(10),
+        max_readers: 2,
+        ..Options::default()
+    });
+    let first = server.open("");
+    let mut second = server.open("");
+    let mut third = server.send(REQUEST);
+    let head = read_head(&mut third);
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(head.contains("\r\nretry-after: 5\r\n"), "{head}");
+    // Whoever wants no stream is served as ever.
+    let mut other = server.send(&REQUEST.replace("GET", "HEAD"));
+    assert!(read_head(&mut other).starts_with("HTTP/1.1 200 "));
+
+    next_event(&mut second);
+    drop(first);
+    until("a free place", || {
+        read_head(&mut server.send(REQUEST)).starts_with("HTTP/1.1 200 ")
+    });
+    next_event(&mut second);
+}
+
+#[test]
+fn a_reader_that_does_not_read_is_cut_off_and_delays_nobody() {
+    let server = Running::start(Options {
+        every: Duration::from_micros(1),
+        write_timeout: Duration::from_millis(200),
+        ..Options::default()
+    });
+    let mut stalled = server.open("");
+    let peer = stalled.get_ref().local_addr().unwrap();
+    let mut brisk = server.open("");
+    thread::scope(|scope| {
+        let (_done, is_done) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while is_done.try_recv() == Err(TryRecvError::Empty) {
+                next_event(&mut brisk);
+            }
+        });
+        server.says(&format!("Cut off {peer}: no room for an event in 200ms"));
+    });
+    let mut held = Vec::new();
+    match stalled.read_to_end(&mut held) {
+        Ok(_) => assert!(!held.ends_with(b"0\r\n\r\n")),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+}
+
+#[test]
+fn requests_that_are_read_and_requests_that_are_refused() {
+    let server = Running::start(Options::default());
+    let host = "Host: a.b:80\r\n";
+    let many = "A: b\r\n".repeat(64);
+    for (request, status) in [
+        (format!("GET /events?x=1 HTTP/1.1\r\n{host}"), 200),
+        (format!("\r\nGET /events HTTP/1.1\r\n{host}"), 200),
+        (format!("GET http://h/events HTTP/1.1\r\n{host}"), 200),
+        (format!("GET /events HTTP/1.1\n{host}"), 200),
+        (format!("GET http://h HTTP/1.1\r\n{host}"), 404),
+        (format!("GET * HTTP/1.1\r\n{host}"), 404),
+        (format!("POST /events HTTP/1.1\r\n{host}"), 405),
+        (format!("GET events HTTP/1.1\r\n{host}"), 404),
+        (format!("GET http:///events HTTP/1.1\r\n{host}"), 400),
+        (format!("GET /events\tHTTP/1.1\r\n{host}"), 400),
+        (format!("GE{{}} /events HTTP/1.1\r\n{host}"), 400),
+        (format!("GET /events http/1.1\r\n{host}"), 400),
+        (format!("GET /events HTTP/1.9\r\n{host}"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host}{host}"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host}A: \0\r\n"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host} folded: x\r\n"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host}: x\r\n"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host}{many}"), 400),
+        (format!("GET /events HTTP/1.1\r\n{host}Content-Length: x\r\n"), 400),
+        // A body that does not come is not waited for.
+        (format!("POST /events HTTP/1.1\r\n{host}Content-Length: 9\r\n"), 400),
+        (
+            format!(
+                "GET /events HTTP/1.1\r\n{host}Transfer-Encoding: gzip\r\n"
+            ),
+            400,
+        ),
+    ] {
+        let head = read_head(&mut server.send(&format!("{request}\r\n")));
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(head.starts_with(&expected), "{request:?} got {head}");
+        assert!(head.to_lowercase().contains("\r\ndate: "), "{head}");
+    }
+}
+
+#[test]
+fn a_body_without_end_is_not_read_to_its_end() {
+    let server = Running::start(Options::default());
+    let request = "POST /events HTTP/1.1\r\nHost: test\r\n\
+        Content-Length: 1000000000000\r\n\r\n";
+    let mut reader = server.send(request);
+    reader.get_ref().set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    until("an answer", || {
+        sent += reader.get_ref().write(&[b'x'; 8 * 1024]).unwrap_or(0);
+        reader.get_ref().peek(&mut [0]).is_ok()
+    });
+    // More than the buffers between take, and little beside a terabyte.
+    assert!(sent < 64 * 1024 * 1024, "{sent}");
+    reader.get_ref().set_nonblocking(false).unwrap();
+    let head = read_head(&mut reader);
+    assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
+}
+
+#[test]
+fn a_head_that_comes_too_slowly_is_answered_408() {
+    let server = Running::start(Options {
+        head_timeout: Duration::from_millis(100),
+        ..Options::default()
+    });
+    let mut slow = server.send("GET /events HTTP/1.1\r\nHost: te");
+    let head = read_head(&mut slow);
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+}
+
+#[test]
+fn a_stop_ends_every_connection_whatever_it_is_doing() {
+    let hour = Duration::from_hours(1);
+    let mut server = Running::start(Options {
+        every: hour,
+        heartbeat: hour,
+        head_timeout: hour,
+        ..Options::default()
+    });
+    let mut streams: Vec<_> = (0..20).map(|_| server.open("")).collect();
+    for stream in &mut streams {
+        next_event(stream);
+    }
+    let mut silent = server.send("");
+    let mut half_asked = server.send("GET /events HTTP/1.1\r\n");
+    server.stop().unwrap();
+    for stream in &mut streams {
+        assert_eq!(rest(stream), [""; 0]);
+    }
+    // Answered or closed, but let go.
+    let _ = silent.read_to_end(&mut Vec::new());
+    let _ = half_asked.read_to_end(&mut Vec::new());
+    // The listener went with the thread.
+    TcpStream::connect(server.addr).unwrap_err();
+}
+
+#[test]
+fn an_idle_stream_gets_heartbeats() {
+    let server = Running::start(Options {
+        every: Duration::from_hours(1),
+        heartbeat: Duration::from_millis(20),
+        ..Options::default()
+    });
+    let mut stream = server.open("");
+    assert_eq!(next_event(&mut stream), "Hello! This is event 1");
+    for _ in 0..5 {
+        assert_eq!(chunk(&mut stream), HEARTBEAT);
+    }
+}
+
+/// The process ends with status 1 if the server takes longer than 900 ms.
+#[test]
+fn a_hundred_streams_are_ended_when_the_process_is_told_to_stop() {
+    let (mut server, addr) = process(&program(), &["--every", "10ms"]);
+    let mut streams: Vec<_> = (0..100).map(|_| send(&addr, REQUEST)).collect();
+    for stream in &mut streams {
+        read_head(stream);
+        next_event(stream);
+    }
+    server.stop().unwrap();
+    for stream in &mut streams {
+        for event in rest(stream) {
+            assert!(event.ends_with("\n\n"), "{event:?}");
+        }
+    }
+    let status = server.exit(Instant::now() + PATIENCE).unwrap().unwrap();
+    assert!(status.success(), "{status}: {}", server.errors());
+}
+
+#[cfg(target_os = "linux")] // Counts in /proc.
+mod counted {
+    use super::*;
+    use socket2::SockRef;
+
+    fn count(server: &Process, what: &str) -> usize {
+        let path = format!("/proc/{}/{what}", server.id());
+        std::fs::read_dir(path).unwrap().count()
+    }
+
+    #[test]
+    fn a_hundred_abrupt_departures_leave_no_thread_and_no_descriptor() {
+        let (server, addr) = process(&program(), &["--every", "10ms"]);
+        let open = || {
+            let mut stream = send(&addr, REQUEST);
+            read_head(&mut stream);
+            next_event(&mut stream);
+            stream
+        };
+        // One reader first, so that what is made once is made.
+        drop(open());
+        let threads = || count(&server, "task");
+        let files = || count(&server, "fd");
+        // The acceptor, the one that waits for the stop, main, the log's and
+        // the one that takes the signals.
+        until("the first reader gone", || threads() == 5);
+        let files_before = files();
+
+        let streams: Vec<_> = (0..100).map(|_| open()).collect();
+        until("a thread and three descriptors for each", || {
+            threads() == 5 + 100 && files() == files_before + 3 * 100
+        });
+        for stream in streams {
+            // A close is a reset then.
+            let socket = SockRef::from(stream.get_ref());
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        until("threads and descriptors back", || {
+            threads() == 5 && files() == files_before
+        });
+    }
+
+    /// A connection takes three descriptors: one that is accepted, one that
+    /// the framework is handed, and one that it makes of that; it panics where
+    /// it cannot. Which of them is the one too many depends on the limit. It
+    /// must cost a connection, not the server.
+    #[test]
+    fn out_of_descriptors_the_others_are_served() {
+        let exe = env!("CARGO_BIN_EXE_ch02-blocking");
+        let deadline = Instant::now() + PATIENCE;
+        let mut missing = vec!["Cannot accept: ", "503 Service", "panicked"];
+        for limit in (24..30).cycle() {
+            let script = format!("ulimit -n {limit}; exec {exe} server \"$@\"");
+            let shell = Program::new("sh").arg("-c").arg(script).arg("sh");
+            let (mut server, addr) = process(&shell, &["--every", "10ms"]);
+            let mut first = send(&addr, REQUEST);
+            read_head(&mut first);
+            let crowd: Vec<_> = (0..9).map(|_| send(&addr, REQUEST)).collect();
+            let some_fail = server.wait_for(deadline, |line| {
+                missing.retain(|text| !line.contains(text));
+                let failed = ["Cannot accept: ", "503 Service"];
+                failed.iter().any(|text| line.contains(text)).then_some(())
+            });
+            some_fail.expect("a connection too many");
+
+            next_event(&mut first);
+            drop(crowd);
+            until("room for another", || {
+                let mut stream = send(&addr, REQUEST);
+                let mut head = String::new();
+                // Or closed without a word, where it was one too many.
+                let read = stream.read_line(&mut head);
+                read.is_ok() && head.starts_with("HTTP/1.1 200 ")
+            });
+            next_event(&mut first);
+            server.stop().unwrap();
+            let status = server.exit(deadline).unwrap().unwrap();
+            let errors = server.errors();
+            assert!(status.success(), "{status}: {errors}");
+            missing.retain(|text| !errors.contains(text));
+            if missing.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{missing:?} never came");
+        }
+    }
+}
