@@ -1,1 +1,77 @@
 //! Chapter 4: Server-Sent Events over axum, typed, from one source.
+//!
+//! What an application asks of a framework: routes and what they take and
+//! give, described once for the compiler, for the other side and for people.
+//! The connections are chapter 3's.
+//!
+//! - [`feed`]: the events' types and payloads, known to both sides.
+//! - [`hub`]: one source, many readers, and nobody misses anything unawares.
+//! - [`reply`]: what the routes answer.
+//! - [`server`]: the routes and the layers around them.
+//! - [`docs`]: the description of all that, and a page to browse it.
+//! - [`client`]: chapter 3's client, with types.
+
+pub mod client;
+pub mod docs;
+pub mod feed;
+pub mod hub;
+pub mod reply;
+pub mod server;
+
+use ch03_hyper::runtime;
+use client::Update;
+use dashboard::{Chapter, Report, say};
+use futures::StreamExt;
+use server::App;
+use std::{
+    error::Error,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    num::NonZeroUsize,
+    pin::pin,
+    sync::Arc,
+};
+
+/// What the launcher needs to know of this chapter.
+pub const CHAPTER: Chapter = Chapter {
+    name: "ch04-axum",
+    about: "Chapter 4: Server-Sent Events over axum",
+    addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9004)),
+    server: |given| {
+        let default = server::Options::default();
+        let options = server::Options {
+            every: given.every,
+            heartbeat: given.heartbeat,
+            max_readers: given
+                .max_readers
+                .map_or(default.max_readers, NonZeroUsize::get),
+            ..default
+        };
+        runtime::run(given.listener, given.stop, |listener, stop| {
+            let app = App::new(options, stop, Arc::new(|line| say(line)));
+            server::run(listener, app)
+        })
+    },
+    client: read,
+};
+
+fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
+    runtime::block_on(async {
+        let mut feed = pin!(client::feed(url)?);
+        while let Some(update) = feed.next().await {
+            let shown = match update? {
+                Update::Event { feed, raw } => {
+                    if let Err(error) = feed {
+                        report.note(format_args!("Not understood: {error}"));
+                    }
+                    let id = &raw.last_event_id;
+                    report.event(&raw.event_type, &raw.data, id)
+                }
+                Update::Notice(notice) => ch03_hyper::show(&notice, report),
+            };
+            if shown.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    })?
+}

@@ -1,0 +1,186 @@
+//! What is on the stream: the events' types and payloads, one enum for both
+//! sides.
+
+use event_stream::{Event, FieldError, MessageEvent};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{error::Error, fmt};
+use utoipa::ToSchema;
+
+// ANCHOR: feed
+/// An event of this chapter's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Type `message`: the data is the text itself.
+    Greeting(String),
+    /// Type `posted`: somebody said something. The data is JSON.
+    Posted(Post),
+    /// Type `missed`: events were lost on the way to this reader. The data is
+    /// JSON.
+    Missed(Missed),
+}
+
+/// What somebody said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Post {
+    /// Who says it, in one line.
+    #[schema(min_length = 1, max_length = 40, example = "Ada")]
+    pub author: String,
+    /// What is said; LF begins a new line.
+    #[schema(min_length = 1, max_length = 500, example = "Hello.")]
+    pub text: String,
+}
+
+impl Post {
+    /// The most characters of an author's name.
+    pub const MAX_AUTHOR: usize = 40;
+    /// The most characters of a text.
+    pub const MAX_TEXT: usize = 500;
+
+    /// Holds it against its rules, for whoever takes it from outside.
+    ///
+    /// # Errors
+    /// If it breaks one.
+    pub fn check(&self) -> Result<(), Fault> {
+        for (field, value, max) in [
+            ("author", &self.author, Self::MAX_AUTHOR),
+            ("text", &self.text, Self::MAX_TEXT),
+        ] {
+            // As JSON Schema counts, not bytes.
+            let count = value.chars().count();
+            if count == 0 || count > max {
+                return Err(Fault::Length { field, max, count });
+            }
+            let is_bad =
+                |c: char| c.is_control() && !(c == '\n' && field == "text");
+            if let Some(character) = value.chars().find(|c| is_bad(*c)) {
+                return Err(Fault::Control { field, character });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Events that the server no longer has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Missed {
+    /// How many; `null` if that is not known, since the reader's last event
+    /// ID is from before a restart, or from elsewhere.
+    #[schema(required = true)]
+    pub events: Option<u64>,
+}
+// ANCHOR_END: feed
+
+// ANCHOR: convert
+impl<'a> TryFrom<&'a Feed> for Event<'a> {
+    type Error = FeedError;
+
+    fn try_from(feed: &'a Feed) -> Result<Self, FeedError> {
+        Ok(match feed {
+            Feed::Greeting(text) => Self::new(text),
+            Feed::Posted(post) => json(Feed::POSTED, post)?,
+            Feed::Missed(missed) => json(Feed::MISSED, missed)?,
+        })
+    }
+}
+
+impl TryFrom<&MessageEvent> for Feed {
+    type Error = FeedError;
+
+    fn try_from(event: &MessageEvent) -> Result<Self, FeedError> {
+        let data = &event.data;
+        match &*event.event_type {
+            Self::GREETING => Ok(Self::Greeting(data.clone())),
+            Self::POSTED => parse(Self::POSTED, data).map(Self::Posted),
+            Self::MISSED => parse(Self::MISSED, data).map(Self::Missed),
+            unknown => Err(FeedError::Unknown(unknown.to_owned())),
+        }
+    }
+}
+
+impl Feed {
+    pub(crate) const GREETING: &str = "message";
+    pub(crate) const POSTED: &str = "posted";
+    pub(crate) const MISSED: &str = "missed";
+}
+
+/// Why an event is none of these, or cannot be made one.
+#[derive(Debug)]
+pub enum FeedError {
+    /// No type that this program knows. A newer server may send it: pass the
+    /// event over and read on.
+    Unknown(String),
+    /// The data is not what an event of this type carries.
+    Data(&'static str, serde_json::Error),
+    /// A field that cannot be written.
+    Field(FieldError),
+}
+// ANCHOR_END: convert
+
+/// What is wrong with a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing, or too many characters.
+    Length {
+        /// In which field.
+        field: &'static str,
+        /// The most that it may have.
+        max: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A control character that has no place there.
+    Control {
+        /// In which field.
+        field: &'static str,
+        /// The character.
+        character: char,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length { field, max, count } => {
+                write!(f, "{field}: 1 to {max} characters, not {count}")
+            }
+            Self::Control { field, character } => {
+                write!(f, "{field}: the character {character:?} is not allowed")
+            }
+        }
+    }
+}
+
+impl Error for Fault {}
+
+fn json(
+    event_type: &'static str,
+    data: &impl Serialize,
+) -> Result<Event<'static>, FeedError> {
+    let data = serde_json::to_string(data)
+        .map_err(|error| FeedError::Data(event_type, error))?;
+    Event::new(data).with_type(event_type).map_err(FeedError::Field)
+}
+
+fn parse<T: DeserializeOwned>(
+    event_type: &'static str,
+    data: &str,
+) -> Result<T, FeedError> {
+    serde_json::from_str(data)
+        .map_err(|error| FeedError::Data(event_type, error))
+}
+
+impl fmt::Display for FeedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(event_type) => {
+                write!(f, "no event type {event_type:?} is known here")
+            }
+            Self::Data(event_type, error) => {
+                write!(f, "an event of type {event_type:?}: {error}")
+            }
+            Self::Field(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Error for FeedError {}

@@ -1,0 +1,131 @@
+//! What the routes answer: an event stream, or what is wrong, each a type
+//! that axum turns into a response.
+
+use axum::{
+    BoxError, Json,
+    body::Body,
+    extract::rejection::JsonRejection,
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use event_stream::{HEARTBEAT, MIME_TYPE};
+use futures::{Stream, StreamExt, stream};
+use serde::Serialize;
+use std::time::Duration;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use crate::feed::{Fault, FeedError};
+
+// ANCHOR: event_stream
+/// A response that streams events which are encoded already.
+#[derive(Clone, Debug)]
+pub struct EventStream<S> {
+    /// Encoded events, in whatever pieces.
+    pub encoded: S,
+    /// A comment is sent when nothing else was sent for this long.
+    pub heartbeat: Duration,
+}
+
+impl<S, E> IntoResponse for EventStream<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Into<BoxError> + 'static,
+{
+    fn into_response(self) -> Response {
+        let body = Body::from_stream(with_heartbeats(self));
+        let head = [
+            (CONTENT_TYPE, MIME_TYPE),
+            (CACHE_CONTROL, "no-cache, no-transform"),
+            (HeaderName::from_static("x-accel-buffering"), "no"),
+        ];
+        (head, body).into_response()
+    }
+}
+
+/// A stream does nothing while it waits: the time runs in the future that
+/// waits for it.
+fn with_heartbeats<S, E>(
+    EventStream { encoded, heartbeat }: EventStream<S>,
+) -> impl Stream<Item = Result<Bytes, E>>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+{
+    stream::unfold(Box::pin(encoded), move |mut encoded| async move {
+        let piece = match timeout(heartbeat, encoded.next()).await {
+            Ok(piece) => piece?,
+            Err(_) => Ok(Bytes::from_static(HEARTBEAT.as_bytes())),
+        };
+        Some((piece, encoded))
+    })
+}
+// ANCHOR_END: event_stream
+
+/// Why a request is refused, as RFC 9457 writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// The status of the response.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// The status in words.
+    #[schema(example = "Unprocessable Entity")]
+    pub title: String,
+    /// What to change.
+    #[schema(example = "author: 1 to 40 characters, not 0")]
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem of that status.
+    #[must_use]
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or_default();
+        Self {
+            status: status.as_u16(),
+            title: title.to_owned(),
+            detail: detail.into(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status)
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let head = [
+            (CONTENT_TYPE, "application/problem+json"),
+            // It may be refused for what stands behind it, too.
+            (CONNECTION, "close"),
+        ];
+        let mut response = (status, head, Json(self)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let soon = HeaderValue::from_static("5");
+            response.headers_mut().insert(RETRY_AFTER, soon);
+        }
+        response
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    /// axum knows each fault: 400 for what is no JSON, 413 for too much of
+    /// it, 415 for another type, 422 for JSON of another shape.
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, fault.to_string())
+    }
+}
+
+impl From<FeedError> for Problem {
+    fn from(error: FeedError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}

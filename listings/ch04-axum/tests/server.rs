@@ -1,0 +1,351 @@
+//! What only this chapter's server can get wrong: its routes, its layers, what
+//! it publishes, and its end. What every server must do is in `contract.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use axum::{
+    body::Body,
+    http::{Response, StatusCode},
+    response::IntoResponse,
+};
+use bytes::Bytes;
+use ch04_axum::{
+    feed::{Feed, Post},
+    reply::EventStream,
+    server::Options,
+};
+use common::{Running, answer, quiet, request, silent, soon, text};
+use event_stream::{HEARTBEAT, Item};
+use futures::stream;
+use serde_json::{Value, json};
+use std::{convert::Infallible, time::Duration};
+use tokio::time::sleep;
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+fn field<'a>(response: &'a Response<Body>, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn what_is_posted_reaches_every_reader() {
+    let server = Running::start(quiet()).await;
+    let mut readers = [server.open("").await, server.open("").await];
+    let id = server.post("Ada", "Is anybody there?").await;
+    for reader in &mut readers {
+        let event = reader.event().await;
+        assert_eq!((&*event.event_type, &event.last_event_id), ("posted", &id));
+        assert_eq!(
+            Feed::try_from(&event).unwrap(),
+            Feed::Posted(Post {
+                author: "Ada".into(),
+                text: "Is anybody there?".into()
+            })
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_fault_of_a_post_has_its_status() {
+    let app = silent(quiet());
+    let good = json!({ "author": "Ada", "text": "Hi" }).to_string();
+    let long = json!({ "author": "Ada", "text": "x".repeat(501) }).to_string();
+    let huge = json!({ "author": "Ada", "text": "x".repeat(9_000) });
+    for (fields, body, status, detail) in [
+        (&[JSON][..], good.clone(), 202, ""),
+        (
+            &[("Content-Type", "application/json; charset=utf-8")],
+            good.clone(),
+            202,
+            "",
+        ),
+        (&[JSON], String::new(), 400, "EOF while parsing"),
+        (&[JSON], "hello".into(), 400, "expected value"),
+        (&[JSON], r#"{"author":"Ada"}"#.into(), 422, "missing field `text`"),
+        (&[JSON], "42".into(), 422, "invalid type: integer"),
+        (&[JSON], long, 422, "text: 1 to 500 characters, not 501"),
+        (
+            &[JSON],
+            r#"{"author":"A\nB","text":"Hi"}"#.into(),
+            422,
+            r"author: the character '\n' is not allowed",
+        ),
+        (&[JSON], huge.to_string(), 413, "length limit exceeded"),
+        (&[], good.clone(), 415, "`Content-Type: application/json`"),
+        (&[("Content-Type", "text/plain")], good, 415, "Content-Type"),
+    ] {
+        let request = request("POST", "/messages", fields, body.clone());
+        let response = answer(&app, request).await;
+        assert_eq!(response.status(), status, "{fields:?} {body}");
+        if status == 202 {
+            continue;
+        }
+        assert_eq!(
+            field(&response, "Content-Type"),
+            "application/problem+json"
+        );
+        let problem: Value =
+            serde_json::from_str(&text(response).await).unwrap();
+        assert_eq!(problem["status"], status);
+        let said = problem["detail"].as_str().unwrap();
+        assert!(said.contains(detail), "{body}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_back_has_no_gap() {
+    let server = Running::start(quiet()).await;
+    let mut reader = server.open("").await;
+    let Some(Item::LastEventId(place)) = reader.item().await else {
+        panic!("no place");
+    };
+    drop(reader);
+    // It left before the first event came, and knows where it stood.
+    for text in ["one", "two"] {
+        server.post("Ada", text).await;
+    }
+    let mut reader = server.open(&format!("Last-Event-ID: {place}\r\n")).await;
+    for text in ["one", "two"] {
+        assert!(reader.event().await.data.contains(text));
+    }
+}
+
+#[tokio::test]
+async fn past_the_limit_503_until_a_reader_leaves() {
+    let mut server =
+        Running::start(Options { max_readers: 2, ..quiet() }).await;
+    let first = server.open("").await;
+    let _second = server.open("").await;
+    let ask = "GET /events HTTP/1.1\r\nHost: test\r\n\r\n";
+    let head = server.send(ask).await.head().await;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(head.contains("\r\nretry-after: 5\r\n"), "{head}");
+    // Whoever posts needs no place.
+    server.post("Ada", "Hi").await;
+
+    drop(first);
+    server.lines.after("Client disconnected: ").await;
+    server.open("").await;
+}
+
+#[tokio::test]
+async fn an_idle_stream_gets_heartbeats_and_head_gets_none() {
+    let heartbeat = Duration::from_millis(10);
+    let server = Running::start(Options { heartbeat, ..quiet() }).await;
+    let mut reader = server.open("").await;
+    assert!(matches!(reader.item().await, Some(Item::LastEventId(_))));
+    for _ in 0..3 {
+        assert_eq!(reader.chunk().await, HEARTBEAT.as_bytes());
+    }
+    let app = silent(quiet());
+    let head = answer(&app, request("HEAD", "/events", &[], "")).await;
+    assert_eq!(field(&head, "Content-Type"), "text/event-stream");
+    assert_eq!(field(&head, "X-Accel-Buffering"), "no");
+    assert_eq!(field(&head, "Cache-Control"), "no-cache, no-transform");
+    assert_eq!(text(head).await, "");
+    assert_eq!(app.hub.readers(), 0);
+}
+
+#[tokio::test]
+async fn compression_leaves_the_stream_alone() {
+    let app = silent(quiet());
+    let gzip = [("Accept-Encoding", "gzip")];
+    let api = answer(&app, request("GET", "/openapi.json", &gzip, "")).await;
+    assert_eq!(field(&api, "Content-Encoding"), "gzip");
+    let events = answer(&app, request("GET", "/events", &gzip, "")).await;
+    assert_eq!(events.status(), StatusCode::OK);
+    assert_eq!(field(&events, "Content-Encoding"), "");
+}
+
+#[tokio::test]
+async fn the_timeout_is_over_when_the_head_is_out() {
+    let timeout = Duration::from_millis(100);
+    let server = Running::start(Options { timeout, ..quiet() }).await;
+    let mut reader = server.open("").await;
+    // It is for whoever begins a request and does not end it.
+    let mut slow = server
+        .send(
+            "POST /messages HTTP/1.1\r\nHost: test\r\n\
+             Content-Type: application/json\r\n\
+             Content-Length: 100\r\n\r\n{\"author\":",
+        )
+        .await;
+    let head = slow.head().await;
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+    // By now the stream has outlived it.
+    server.post("Ada", "Still here?").await;
+    assert!(reader.event().await.data.contains("Still here?"));
+}
+
+#[tokio::test]
+async fn pages_of_the_book_may_read_and_post_and_others_may_not() {
+    let app = silent(quiet());
+    for (origin, is_ours) in [
+        ("http://127.0.0.1:3000", true),
+        ("http://localhost:3000", true),
+        ("http://127.0.0.1:3001", false),
+        ("https://elsewhere.example", false),
+        ("null", false),
+    ] {
+        let ours = if is_ours { origin } else { "" };
+        let events =
+            request("GET", "/events", &[("Origin", origin)], Body::empty());
+        let events = answer(&app, events).await;
+        let allowed = "Access-Control-Allow-Origin";
+        assert_eq!(field(&events, allowed), ours);
+
+        // A browser asks first, since the type is not one of a form.
+        let fields = [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", "content-type"),
+        ];
+        let preflight = request("OPTIONS", "/messages", &fields, Body::empty());
+        let preflight = answer(&app, preflight).await;
+        assert_eq!(field(&preflight, allowed), ours);
+        let methods = field(&preflight, "Access-Control-Allow-Methods");
+        assert_eq!(methods, "GET,POST");
+    }
+}
+
+#[tokio::test]
+async fn what_a_stream_holds_goes_with_its_reader() {
+    let mut server = Running::start(quiet()).await;
+    // One first, so that what is made once is made.
+    drop(server.open("").await);
+    server.lines.after("Closed ").await;
+    #[cfg(target_os = "linux")] // Counts in /proc.
+    let files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let tasks =
+        || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    #[cfg(target_os = "linux")]
+    let files_before = files();
+    let tasks_before = tasks();
+    let mut readers = Vec::new();
+    for number in 0..100 {
+        let reader = server.open("").await;
+        if number % 2 == 0 {
+            // Gone as if its process had been killed: a reset.
+            let now = Some(Duration::ZERO);
+            let socket = socket2::SockRef::from(reader.socket.get_ref());
+            socket.set_linger(now).unwrap();
+        }
+        readers.push(reader);
+    }
+    assert_eq!(tasks(), tasks_before + 100);
+    assert_eq!(server.app.hub.readers(), 100);
+    drop(readers);
+    for _ in 0..100 {
+        server.lines.after("Closed ").await;
+    }
+    assert_eq!(server.app.hub.readers(), 0);
+    soon("tasks back", async {
+        while tasks() > tasks_before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    #[cfg(target_os = "linux")]
+    assert!(files() < files_before + 50);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_every_stream_with_its_last_chunk() {
+    let server = Running::start(quiet()).await;
+    let mut readers = Vec::new();
+    for _ in 0..100 {
+        let mut reader = server.open("").await;
+        reader.item().await.unwrap();
+        readers.push(reader);
+    }
+    server.stop().await;
+    for reader in &mut readers {
+        assert_eq!(reader.item().await, None);
+        assert_eq!(reader.rest().await.unwrap(), b"");
+    }
+}
+
+/// Heartbeats around any stream, and its end when it ends.
+#[tokio::test]
+async fn an_event_stream_of_ones_own() {
+    let slow = stream::unfold(0, async |number: u8| {
+        sleep(Duration::from_millis(50)).await;
+        let piece = Bytes::from_static(b"data: x\n\n");
+        (number < 2).then_some((Ok::<_, Infallible>(piece), number + 1))
+    });
+    let heartbeat = Duration::from_millis(5);
+    let response = EventStream { encoded: slow, heartbeat }.into_response();
+    let body = text(response).await;
+    assert!(body.matches(HEARTBEAT).count() >= 2, "{body}");
+    assert_eq!(body.replace(HEARTBEAT, ""), "data: x\n\ndata: x\n\n");
+}
+
+#[tokio::test]
+async fn the_description_is_true() {
+    let app = silent(quiet());
+    let api = answer(&app, request("GET", "/openapi.json", &[], "")).await;
+    assert_eq!(field(&api, "Content-Type"), "application/json");
+    let api: Value = serde_json::from_str(&text(api).await).unwrap();
+    assert_eq!(api["openapi"], "3.2.0");
+
+    // Each operation has a name of its own.
+    let names: Vec<_> = ["/events", "/messages"]
+        .iter()
+        .flat_map(|path| api["paths"][path].as_object().unwrap())
+        .map(|(method, operation)| (&**method, &operation["operationId"]))
+        .collect();
+    assert_eq!(names, [("get", &json!("events")), ("post", &json!("publish"))]);
+
+    // The limits that it tells are those that are held.
+    let post = &api["components"]["schemas"]["Post"]["properties"];
+    assert_eq!(post["author"]["maxLength"], Post::MAX_AUTHOR);
+    assert_eq!(post["text"]["maxLength"], Post::MAX_TEXT);
+
+    // Each type of event is there, with what its data holds.
+    let stream = &api["paths"]["/events"]["get"]["responses"]["200"];
+    let item = &stream["content"]["text/event-stream"]["itemSchema"];
+    assert_eq!(item["$ref"], "#/components/schemas/Feed");
+    let events = api["components"]["schemas"]["Feed"]["oneOf"].as_array();
+    let told: Vec<_> = events
+        .unwrap()
+        .iter()
+        .map(|event| {
+            let data = &event["properties"]["data"];
+            let content = data["contentSchema"]["properties"].as_object();
+            let fields: Vec<_> = content
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| &**name)
+                .collect();
+            let name = event["properties"]["event"]["enum"][0].as_str();
+            (name.unwrap(), fields.join(" "))
+        })
+        .collect();
+    let expected = [
+        ("message", String::new()),
+        ("posted", "author text".into()),
+        ("missed", "events".into()),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn the_page_asks_nobody_but_this_server() {
+    let app = silent(quiet());
+    for (path, content_type) in [
+        ("/docs", "text/html"),
+        ("/docs/docs.js", "text/javascript"),
+        ("/docs/docs.css", "text/css"),
+    ] {
+        let file = answer(&app, request("GET", path, &[], "")).await;
+        assert!(field(&file, "Content-Type").starts_with(content_type));
+        if path == "/docs" {
+            let policy = field(&file, "Content-Security-Policy");
+            assert!(policy.starts_with("default-src 'self';"), "{policy}");
+        }
+        let file = text(file).await;
+        assert!(!file.contains("://"), "{path}");
+    }
+}
