@@ -1,7 +1,7 @@
 //! Which crate may import which. A chapter that imports another chapter could
 //! no longer be read alone. The exceptions stand on the ground of an earlier
-//! one, as FastAPI stands on Starlette: chapter 2 on the threads of chapter 1,
-//! chapters 4 and 5 on the tasks of chapter 3.
+//! one: chapter 2 on the threads of chapter 1, chapters 4 and 5 on the tasks
+//! of chapter 3.
 
 use std::path::Path;
 
