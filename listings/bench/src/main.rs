@@ -32,8 +32,8 @@ enum Command {
 struct Idle {
     /// A package of this workspace, or an example, PACKAGE/EXAMPLE; or a
     /// command that takes --addr, --every, --heartbeat and --max-readers, and
-    /// prints `Server running at URL`
-    #[arg(required = true, value_name = "PROGRAM")]
+    /// prints `Server running at URL` [default: those that the book compares]
+    #[arg(value_name = "PROGRAM")]
     programs: Vec<String>,
     /// How many readers: two or more, each count more than the one before
     #[arg(long, value_name = "N,…", value_delimiter = ',',
@@ -52,6 +52,15 @@ struct Idle {
     write: bool,
 }
 
+/// The servers that the book compares, and what a reader costs at least.
+const CHAPTERS: &[&str] = &[
+    "ch01-sockets",
+    "ch02-blocking",
+    "ch03-hyper",
+    "ch04-axum",
+    "bench/floor",
+];
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,10 +78,12 @@ fn main() -> ExitCode {
 fn run(command: Command) -> io::Result<()> {
     let (name, write, text) = match command {
         Command::Threads(idle) => {
-            ("threads", idle.write, idle.measure(&[10, 100, 500])?)
+            let measured = idle.measure(&CHAPTERS[..2], &[10, 100, 500])?;
+            ("threads", idle.write, measured)
         }
         Command::Readers(idle) => {
-            ("readers", idle.write, idle.measure(&[100, 1000, 10_000])?)
+            let measured = idle.measure(CHAPTERS, &[100, 1000, 10_000])?;
+            ("readers", idle.write, measured)
         }
         // A test holds what these two print, and writes it.
         Command::Compare => ("compare", false, compare::text()?),
@@ -97,10 +108,14 @@ fn command_line() -> String {
 }
 
 impl Idle {
-    fn measure(&self, counts: &[u32]) -> io::Result<String> {
+    fn measure(&self, programs: &[&str], counts: &[u32]) -> io::Result<String> {
         let counts = match &*self.readers {
             [] => counts,
             chosen => chosen,
+        };
+        let programs = match &*self.programs {
+            [] => programs.to_vec(),
+            chosen => chosen.iter().map(String::as_str).collect(),
         };
         if !counts.is_sorted_by(|fewer, more| fewer < more) {
             let what = "--readers: each count must be more than the one before";
@@ -110,8 +125,7 @@ impl Idle {
             counts: counts.iter().map(|&count| count as usize).collect(),
             rounds: self.rounds.into(),
         };
-        let programs: Vec<_> = self
-            .programs
+        let programs: Vec<_> = programs
             .iter()
             .map(|text| Program::find(text, &self.profile))
             .collect::<io::Result<_>>()?;

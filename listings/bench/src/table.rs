@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::machine::wrap;
+
 /// Rows under a line of names, in columns as wide as they need to be.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -21,7 +23,7 @@ impl Table {
     }
 
     /// Adds a row. One that is shorter than the others ends with a text,
-    /// which takes the room that is left.
+    /// which takes the room that is left, over several lines if need be.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
@@ -48,8 +50,12 @@ impl Table {
                     write!(line, "{cell:>width$}  ")
                 };
             }
-            text.push_str(line.trim_end());
-            text.push('\n');
+            if row.len() < columns {
+                wrap(&mut text, line.trim_end());
+            } else {
+                text.push_str(line.trim_end());
+                text.push('\n');
+            }
         }
         text
     }
