@@ -25,6 +25,8 @@ fn text(bytes: &[u8]) -> String {
 
 /// The cells of each row, by server and count of readers.
 fn rows(table: &str) -> BTreeMap<(String, u32), Vec<String>> {
+    // What goes on in the next line is indented.
+    let table = table.replace("\n    ", " ");
     let rows = table.lines().skip_while(|line| !line.starts_with("server"));
     let cells = rows.skip(1).map(|row| {
         let mut cells =
@@ -107,7 +109,6 @@ fn a_program_that_does_not_serve_is_an_error() {
         (&["readers", " "], 1, "must have a name"),
         (&["readers", "false", "--readers", "5,5"], 1, "more than the one"),
         (&["readers", "false", "--readers", "1"], 2, "1 is not in"),
-        (&["readers"], 2, "PROGRAM"),
     ] {
         let ran = bench(&examples(), args);
         assert_eq!(ran.status.code(), Some(status), "{args:?}: {ran:?}");
