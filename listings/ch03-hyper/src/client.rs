@@ -12,7 +12,10 @@ use futures::{
 };
 use reqwest::{
     Client, ClientBuilder, Request, RequestBuilder, Response, Url,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+        HeaderMap,
+    },
     redirect::{Attempt, Policy},
 };
 use std::{
@@ -20,21 +23,36 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     io::{self, ErrorKind},
-    mem,
-    time::{Duration, Instant},
+    mem, str,
+    time::Duration,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 /// The most redirects in a row, as a browser's fetch has it.
 const MAX_REDIRECTS: usize = 20;
 /// What connecting to a host may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A stream on which nothing comes for this long is lost. A server that sends
-/// a heartbeat every 15 seconds has missed four.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// What reqwest can reach as it is built here. With its feature `rustls` it
 /// reaches `https` too.
 const SCHEMES: &[&str] = &["http"];
+
+/// How long [`read_within`] waits for a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// From the request to the head of its response: connecting, redirects
+    /// and interim responses included.
+    pub head: Duration,
+    /// From one piece of the body to the next.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    /// 30 seconds for a head, and a minute of silence: a server that sends a
+    /// heartbeat every 15 seconds has missed four.
+    fn default() -> Self {
+        Self { head: Duration::from_secs(30), idle: Duration::from_mins(1) }
+    }
+}
 
 /// What happens while a stream is read, in the order it happens.
 #[derive(Debug)]
@@ -64,7 +82,7 @@ pub enum Lost {
     Ended,
     /// The connection was closed before the body was complete.
     Cut,
-    /// Nothing came in time.
+    /// Nothing came in time: see [`Timeouts`].
     Silent,
     /// The connection broke, or could not be made, or did not speak HTTP/1.
     Failed(reqwest::Error),
@@ -75,6 +93,8 @@ pub enum Lost {
 pub enum GivenUp {
     /// There is no request to send: the URL cannot be read, for one.
     Request(reqwest::Error),
+    /// The request starts from a `Last-Event-ID` that is not UTF-8.
+    LastEventId,
     /// The request has a body that cannot be sent again.
     Once,
     /// The URL has a scheme that this client is built without.
@@ -90,12 +110,11 @@ pub enum GivenUp {
 }
 
 // ANCHOR: http
-/// An HTTP client fit for event streams: no limit to what a response takes in
-/// all, but one to each silence.
+/// An HTTP client fit for event streams: it limits what connecting takes, and
+/// not what a response takes.
 pub fn http() -> ClientBuilder {
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(IDLE_TIMEOUT)
         .redirect(Policy::custom(|attempt: Attempt| {
             let scheme = attempt.url().scheme();
             if !SCHEMES.contains(&scheme) {
@@ -117,11 +136,13 @@ pub fn http() -> ClientBuilder {
 }
 // ANCHOR_END: http
 
-// ANCHOR: read
 /// The stream that `request` asks for, as what happens while it is read:
 /// connects when it is first polled, and again as the standard says. It ends
 /// when the server says to stop (204), or after the error that made it give
 /// up. To leave, drop it.
+///
+/// To go on from an event of an earlier program, give the request that
+/// event's ID as `Last-Event-ID`.
 ///
 /// ```no_run
 /// use ch03_hyper::client;
@@ -146,16 +167,40 @@ pub fn http() -> ClientBuilder {
 pub fn read(
     request: RequestBuilder,
 ) -> Result<impl Stream<Item = Result<Notice, GivenUp>> + Send, GivenUp> {
+    read_within(request, Timeouts::default())
+}
+
+// ANCHOR: read
+/// As [`read`], for a server that may be silent for longer, or for less long.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within(
+    request: RequestBuilder,
+    timeouts: Timeouts,
+) -> Result<impl Stream<Item = Result<Notice, GivenUp>> + Send, GivenUp> {
     let (http, request) = request.build_split();
-    let request = request.map_err(GivenUp::Request)?;
+    let mut request = request.map_err(GivenUp::Request)?;
     let scheme = request.url().scheme();
     if !SCHEMES.contains(&scheme) {
         return Err(GivenUp::Scheme(scheme.to_owned()));
     }
+    let mut rules = Reconnection::new(RandomState::new().hash_one(()));
+    // What each connection sends in these fields is for the rules to say.
+    let fields = request.headers_mut();
+    if let Some(id) = fields.remove("last-event-id") {
+        let id = str::from_utf8(id.as_bytes());
+        let id = id.map_err(|_| GivenUp::LastEventId)?;
+        rules.item(&Item::LastEventId(id));
+    }
+    for field in [ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL] {
+        fields.remove(field);
+    }
     let source = Source {
         http,
         request,
-        rules: Reconnection::new(RandomState::new().hash_one(())),
+        timeouts,
+        rules,
         started: Instant::now(),
         next: State::Connect { after: Duration::ZERO },
     };
@@ -170,6 +215,7 @@ pub fn read(
 struct Source {
     http: Client,
     request: Request,
+    timeouts: Timeouts,
     rules: Reconnection,
     /// The origin of the clock that the rules are told.
     started: Instant,
@@ -182,7 +228,7 @@ enum State {
     Ask(Request),
     Send(Request),
     Judge(Response),
-    Read(Items<BoxStream<'static, reqwest::Result<Bytes>>>),
+    Read(Items<BoxStream<'static, Result<Bytes, Lost>>>),
     End,
 }
 
@@ -203,16 +249,20 @@ impl Source {
                 let head = request_head(&request);
                 (State::Send(request), Notice::Head(head))
             }
-            State::Send(request) => match self.http.execute(request).await {
-                Ok(response) => {
-                    let head = response_head(&response);
-                    (State::Judge(response), Notice::Head(head))
+            State::Send(request) => {
+                let response = self.http.execute(request);
+                match timeout(self.timeouts.head, response).await {
+                    Ok(Ok(response)) => {
+                        let head = response_head(&response);
+                        (State::Judge(response), Notice::Head(head))
+                    }
+                    Ok(Err(error)) if error.is_redirect() => {
+                        return Err(GivenUp::Redirect(error));
+                    }
+                    Ok(Err(error)) => self.lost(error.into()),
+                    Err(_) => self.lost(Lost::Silent),
                 }
-                Err(error) if error.is_redirect() => {
-                    return Err(GivenUp::Redirect(error));
-                }
-                Err(error) => self.lost(error.into()),
-            },
+            }
             State::Judge(response) => match self.judge(&response) {
                 Verdict::Read if is_encoded(&response) => {
                     return Err(GivenUp::Encoded);
@@ -220,7 +270,7 @@ impl Source {
                 Verdict::Read => {
                     let id = self.rules.last_event_id();
                     let decoder = Decoder::new().with_last_event_id(id);
-                    let bytes = response.bytes_stream().boxed();
+                    let bytes = with_idle_timeout(response, self.timeouts.idle);
                     let items = Items::new(bytes, decoder);
                     (State::Read(items), Notice::Open)
                 }
@@ -234,7 +284,7 @@ impl Source {
                     self.rules.item(&item.as_deref());
                     (State::Read(items), Notice::Item(item))
                 }
-                Some(Err(ItemsError::Bytes(error))) => self.lost(error.into()),
+                Some(Err(ItemsError::Bytes(why))) => self.lost(why),
                 Some(Err(ItemsError::Limit(error))) => {
                     return Err(GivenUp::Limit(error));
                 }
@@ -276,6 +326,26 @@ impl Source {
     }
 }
 
+// ANCHOR: idle
+/// The bytes of a body; [`Lost::Silent`] if the next do not come in time.
+fn with_idle_timeout(
+    response: Response,
+    idle: Duration,
+) -> BoxStream<'static, Result<Bytes, Lost>> {
+    let bytes = response.bytes_stream().boxed();
+    stream::unfold(bytes, move |mut bytes| async move {
+        // The clock starts when somebody asks, and what has come is looked at
+        // before the clock: a caller that was busy loses nothing.
+        let next = match timeout(idle, bytes.next()).await {
+            Ok(next) => next?.map_err(Lost::from),
+            Err(_) => Err(Lost::Silent),
+        };
+        Some((next, bytes))
+    })
+    .boxed()
+}
+// ANCHOR_END: idle
+
 fn is_encoded(response: &Response) -> bool {
     let coding = response.headers().get(CONTENT_ENCODING);
     coding.is_some_and(|coding| coding != "identity")
@@ -315,12 +385,20 @@ fn root<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     error
 }
 
+fn is_about_url(error: &reqwest::Error) -> bool {
+    type ParseError = <Url as str::FromStr>::Err;
+    error.url().is_some() || root(error).is::<ParseError>()
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended => write!(f, "the server ended the stream"),
             Self::Cut => write!(f, "the stream was cut"),
             Self::Silent => write!(f, "nothing came in time"),
+            Self::Failed(error) if error.is_connect() && error.is_timeout() => {
+                write!(f, "could not connect in time")
+            }
             Self::Failed(error) => write!(f, "{}", root(error)),
         }
     }
@@ -329,10 +407,15 @@ impl fmt::Display for Lost {
 impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request(error) => {
+            Self::Request(error) if is_about_url(error) => {
                 write!(f, "{}; a URL starts with http://", root(error))
             }
-            Self::Redirect(error) => write!(f, "{}", root(error)),
+            Self::LastEventId => {
+                write!(f, "the request's Last-Event-ID is not UTF-8")
+            }
+            Self::Request(error) | Self::Redirect(error) => {
+                write!(f, "{}", root(error))
+            }
             Self::Once => {
                 write!(f, "the request has a body that can be sent only once")
             }
@@ -356,7 +439,7 @@ impl From<reqwest::Error> for Lost {
     fn from(error: reqwest::Error) -> Self {
         let io = root(&error).downcast_ref::<io::Error>();
         let kind = io.map(io::Error::kind);
-        if error.is_timeout() {
+        if error.is_timeout() && !error.is_connect() {
             Self::Silent
         } else if kind == Some(ErrorKind::UnexpectedEof) {
             Self::Cut

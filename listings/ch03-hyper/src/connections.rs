@@ -25,15 +25,22 @@ use std::{
 use tokio::{
     io::{AsyncWriteExt, copy, sink},
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::timeout,
 };
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 
-/// The most bytes that a request head may have: 16 KiB. What hyper holds of a
-/// response that its reader does not take has the same bound.
+/// The most bytes that a request head may have: 16 KiB. With as much of a
+/// response in hand that its reader does not take, hyper asks for no more.
 pub const MAX_HEAD: usize = 16 * 1024;
+/// What a peer gets to close its side of a connection that is over.
+const LINGER: Duration = Duration::from_millis(300);
+/// From an `accept` that failed to the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// Descriptors that are no connections: the listener, the runtime's, and what
+/// else the program has open.
+const OTHER_DESCRIPTORS: usize = 64;
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -42,10 +49,15 @@ pub struct Limits {
     pub connections: usize,
     /// A request head must be complete within this time, or 408.
     pub head_timeout: Duration,
-    /// A peer that takes nothing of a response for this long is cut off.
+    /// A peer is cut off when a write has waited this long for room in the
+    /// socket's send buffer.
     pub write_timeout: Duration,
-    /// What open connections get to end once the server stops, and what a
-    /// peer gets to close its side of one that is over.
+    /// A peer is given up when it has acknowledged nothing for this long, or
+    /// has had no room for more, whatever room the send buffer has: TCP's
+    /// user timeout, on Linux. Elsewhere the system's own patience counts.
+    pub user_timeout: Duration,
+    /// What open connections get to end once the server stops. Those that are
+    /// over then get 300 ms more to be closed in order, as always.
     pub grace: Duration,
 }
 
@@ -55,6 +67,7 @@ impl Default for Limits {
             connections: 564,
             head_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
+            user_timeout: Duration::from_secs(30),
             grace: Duration::from_millis(500),
         }
     }
@@ -85,7 +98,10 @@ pub type Log = Arc<dyn Fn(fmt::Arguments<'_>) + Send + Sync>;
 // ANCHOR: serve
 /// Serves each connection in a task of its own until `stop` is cancelled.
 /// Then it accepts no more, asks every connection to finish, and after the
-/// grace drops those that did not.
+/// grace cuts those that did not.
+///
+/// Before, it raises the process's limit of open descriptors as far as so many
+/// connections need, or says that it could not.
 ///
 /// A response that has no end must watch `stop` itself, and end: a connection
 /// finishes when its response does.
@@ -103,16 +119,18 @@ pub async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    raise_descriptors(limits.connections, &log);
     let mut connections = JoinSet::new();
+    let told = |ended: Result<(), JoinError>| {
+        if let Err(error) = ended {
+            log(format_args!("A connection failed: {error}"));
+        }
+    };
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             // A set that nobody asks keeps every task that ended.
-            Some(ended) = connections.join_next() => {
-                if let Err(error) = ended {
-                    log(format_args!("A connection failed: {error}"));
-                }
-            }
+            Some(ended) = connections.join_next() => told(ended),
             accepted = listener.accept(),
                 if connections.len() < limits.connections =>
             {
@@ -131,17 +149,16 @@ pub async fn serve<S, B>(
                     // on, and the next try must not turn in circles.
                     Err(error) => {
                         log(format_args!("Cannot accept: {error}"));
-                        let pause = stop.cancelled();
-                        let _ = timeout(limits.grace, pause).await;
+                        let _ = timeout(ACCEPT_PAUSE, stop.cancelled()).await;
                     }
                 }
             }
         }
     }
     drop(listener);
-    let all = async { while connections.join_next().await.is_some() {} };
-    if timeout(limits.grace, all).await.is_err() {
-        connections.shutdown().await;
+    // Each of them has the grace, and knows that it has.
+    while let Some(ended) = connections.join_next().await {
+        told(ended);
     }
 }
 // ANCHOR_END: serve
@@ -162,7 +179,8 @@ async fn connection<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     log(format_args!("Connected by {peer}"));
-    if let Err(error) = prepare(&socket, limits.write_timeout) {
+    let _closed = Closed { peer, log: &log };
+    if let Err(error) = prepare(&socket, limits.user_timeout) {
         return log(format_args!("Lost {peer}: {error}"));
     }
     let mut socket = TimeoutWriter::new(socket);
@@ -175,48 +193,70 @@ async fn connection<S, B>(
         request.extensions_mut().insert(Peer(peer));
         service.call(request)
     });
-    let mut http = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(socket.as_mut()), service);
-    let result = tokio::select! {
-        result = &mut http => result,
-        () = stop.cancelled() => {
-            Pin::new(&mut http).graceful_shutdown();
-            (&mut http).await
+    let result = {
+        let http = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_timeout)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(socket.as_mut()), service);
+        let mut http = pin!(http);
+        tokio::select! {
+            result = http.as_mut() => Some(result),
+            () = stop.cancelled() => {
+                http.as_mut().graceful_shutdown();
+                timeout(limits.grace, http).await.ok()
+            }
         }
+        // Here `http` goes, and with it the response and all that it holds.
     };
-    let end = End::of(result, was_asked.load(Ordering::Relaxed));
-    match &end {
-        End::Refused(status) => log(format_args!("Refused {peer}: {status}")),
-        End::CutOff => log(format_args!(
-            "Cut off {peer}: it took nothing for {:?}",
-            limits.write_timeout
-        )),
-        End::Lost(error) => log(format_args!("Lost {peer}: {error}")),
-        End::Done | End::Left => {}
-    }
-    // With it go the response and all that the response holds.
-    drop(http);
+    let was_asked = was_asked.load(Ordering::Relaxed);
+    let end = result.map_or(End::Late, |result| End::of(result, was_asked));
+    end.tell(peer, &limits, &log);
     if let End::Done | End::Refused(_) = end {
         // If that fails, there is nobody to close for.
-        let _ = timeout(limits.grace, close(socket, &end)).await;
+        let _ = timeout(LINGER, close(socket, &end)).await;
     }
-    log(format_args!("Closed {peer}"));
 }
 // ANCHOR_END: connection
 
+/// Says that a connection is closed, however its task ends: a service may
+/// panic.
+struct Closed<'a> {
+    peer: SocketAddr,
+    log: &'a Log,
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        (self.log)(format_args!("Closed {}", self.peer));
+    }
+}
+
+fn raise_descriptors(connections: usize, log: &Log) {
+    let wanted = connections.saturating_add(OTHER_DESCRIPTORS);
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(got) if got < wanted => log(format_args!(
+            "Only {got} descriptors for {connections} connections: raise the \
+             limit (ulimit -Hn), or allow fewer (--max-readers)"
+        )),
+        Ok(_) => {}
+        Err(error) => {
+            log(format_args!("Cannot raise the descriptors: {error}"));
+        }
+    }
+}
+
 /// Options of the socket that matter to a stream.
-fn prepare(socket: &TcpStream, write_timeout: Duration) -> io::Result<()> {
+fn prepare(socket: &TcpStream, user_timeout: Duration) -> io::Result<()> {
     // An event is small and must not wait for the next to fill a packet.
     socket.set_nodelay(true)?;
     // A peer that vanished takes in nothing and says nothing. What was sent
     // to it is sent again and again; this bounds how long.
     #[cfg(target_os = "linux")] // Other systems name it otherwise, or lack it.
-    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout))?;
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(user_timeout))?;
     #[cfg(not(target_os = "linux"))]
-    let _ = write_timeout;
+    let _ = user_timeout;
     Ok(())
 }
 
@@ -226,8 +266,10 @@ enum End {
     Done,
     /// There was no request; the peer is told this status.
     Refused(&'static str),
-    /// It took nothing of its response in time.
+    /// A write found no room in time.
     CutOff,
+    /// The server stopped, and this went on beyond the grace.
+    Late,
     /// The peer closed, or reset, before the response was complete.
     Left,
     /// Something else; what it was.
@@ -256,7 +298,12 @@ impl End {
         }
         let io = error.source().and_then(|s| s.downcast_ref::<io::Error>());
         match io.map(io::Error::kind) {
-            Some(ErrorKind::TimedOut) => Self::CutOff,
+            // Ours has no number; one that has is the system's giving up.
+            Some(ErrorKind::TimedOut)
+                if io.is_some_and(|io| io.raw_os_error().is_none()) =>
+            {
+                Self::CutOff
+            }
             Some(
                 ErrorKind::BrokenPipe
                 | ErrorKind::ConnectionAborted
@@ -267,6 +314,25 @@ impl End {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),
             }),
+        }
+    }
+
+    /// Says what there is to say of it.
+    fn tell(&self, peer: SocketAddr, limits: &Limits, log: &Log) {
+        match self {
+            Self::Done | Self::Left => {}
+            Self::Refused(status) => {
+                log(format_args!("Refused {peer}: {status}"));
+            }
+            Self::CutOff => log(format_args!(
+                "Cut off {peer}: no room for more in {:?}",
+                limits.write_timeout
+            )),
+            Self::Late => log(format_args!(
+                "Cut off {peer}: not at its end {:?} after the stop",
+                limits.grace
+            )),
+            Self::Lost(error) => log(format_args!("Lost {peer}: {error}")),
         }
     }
 }
@@ -316,10 +382,8 @@ mod tests {
     use std::time::Duration;
     use tokio::net::{TcpListener, TcpStream};
 
-    /// No test here can make a peer vanish; what the kernel does then is its
-    /// own affair, and that it was told is ours.
     #[tokio::test]
-    async fn the_kernel_is_told_when_to_give_up() {
+    async fn the_kernel_is_told_what_a_stream_needs() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let socket = TcpStream::connect(addr).await.unwrap();

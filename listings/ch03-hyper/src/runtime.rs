@@ -9,7 +9,6 @@ use std::{
 use tokio::{net::TcpListener, runtime};
 use tokio_util::sync::CancellationToken;
 
-// ANCHOR: run
 /// Runs an async server on a runtime of its own until it returns. The token
 /// that it is given is cancelled when `stop` yields a message or its other
 /// end is gone.
@@ -37,7 +36,6 @@ where
         server(TcpListener::from_std(listener)?, token).await
     })
 }
-// ANCHOR_END: run
 
 /// Runs an async client on this thread until it returns.
 ///

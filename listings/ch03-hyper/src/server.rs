@@ -16,17 +16,11 @@ use hyper::{
     },
     service::service_fn,
 };
-use std::{
-    convert::Infallible,
-    future::ready,
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, future::ready, io, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -70,8 +64,10 @@ struct Server {
     log: Log,
 }
 
+// ANCHOR: run
 /// Serves until `stop` is cancelled; then ends every stream and returns, all
-/// tasks and sockets gone, within the grace.
+/// tasks and sockets gone, within the grace and a little more:
+/// [`Limits::grace`].
 ///
 /// # Errors
 /// If the listener's address cannot be read.
@@ -83,20 +79,23 @@ pub async fn run(
 ) -> io::Result<()> {
     let addr = listener.local_addr()?;
     log(format_args!("Server running at http://{addr}/events"));
+    // A semaphore has more places than any system has sockets.
+    let places = options.max_readers.min(Semaphore::MAX_PERMITS);
     let server = Arc::new(Server {
         options,
-        places: Arc::new(Semaphore::new(options.max_readers)),
+        places: Arc::new(Semaphore::new(places)),
         stop: stop.clone(),
         log: Arc::clone(&log),
     });
     let service = service_fn(move |request| {
         ready(Ok::<_, Infallible>(server.answer(&request)))
     });
-    let connections = options.max_readers + SPARE_CONNECTIONS;
+    let connections = options.max_readers.saturating_add(SPARE_CONNECTIONS);
     let limits = Limits { connections, ..options.limits };
     connections::serve(listener, service, limits, stop, log).await;
     Ok(())
 }
+// ANCHOR_END: run
 
 impl Server {
     // ANCHOR: answer

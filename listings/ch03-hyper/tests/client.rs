@@ -4,13 +4,16 @@
 
 mod common;
 
-use ch03_hyper::client::{self, GivenUp, Lost, Notice};
-use common::{Reader, soon};
+use ch03_hyper::client::{self, GivenUp, Lost, Notice, Timeouts};
+use common::{NEVER, Reader, soon};
 use event_stream::Item;
-use futures::StreamExt;
+use futures::{FutureExt, Stream, StreamExt};
 use reqwest::RequestBuilder;
-use std::{pin::pin, time::Duration};
-use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinSet};
+use std::{pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    io::AsyncWriteExt, net::TcpListener, sync::Notify, task::JoinSet,
+    time::sleep,
+};
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
@@ -136,10 +139,18 @@ async fn what_cannot_be_sent_is_refused_before() {
             )),
             "the request has a body that can be sent only once",
         ),
+        (
+            http.get("http://localhost/").header("Last-Event-ID", &b"\xff"[..]),
+            "the request's Last-Event-ID is not UTF-8",
+        ),
     ] {
         let error = client::read(request).err().unwrap().to_string();
         assert!(error.starts_with(said), "{error}");
     }
+    // What is wrong with a field is not put down to the URL.
+    let request = http.get("http://localhost/").header("X", "a\nb");
+    let error = client::read(request).err().unwrap().to_string();
+    assert!(!error.contains("URL"), "{error}");
 }
 
 #[tokio::test]
@@ -159,23 +170,131 @@ async fn every_connection_sends_the_whole_request() {
 }
 
 #[tokio::test]
+async fn a_request_may_start_from_an_id() {
+    let script = Script::new([
+        format!("{STREAM}\r\nretry: 1\ndata: x\n\n"),
+        format!("{STREAM}\r\nid: 101\ndata: y\n\n"),
+        format!("{STREAM}\r\nid\ndata: z\n\n"),
+        "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+    ])
+    .await;
+    let request = script
+        .request()
+        .header("Last-Event-ID", "41")
+        .header("Accept", "text/event-stream");
+    let (said, _) = all(request).await;
+    let ids: Vec<_> = said
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Item(Item::Event(event)) => Some(&*event.last_event_id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids, ["41", "101", ""]);
+    let sent = script.heads().await;
+    for (head, id) in
+        sent.iter().zip([Some("41"), Some("41"), Some("101"), None])
+    {
+        let values = |field: &str| -> Vec<_> {
+            head.lines().filter_map(|line| line.strip_prefix(field)).collect()
+        };
+        assert_eq!(values("last-event-id: "), Vec::from_iter(id), "{head}");
+        assert_eq!(values("accept: "), ["text/event-stream"], "{head}");
+    }
+}
+
+/// Why the first connection that did not end in order was lost.
+async fn lost(request: RequestBuilder, timeouts: Timeouts) -> Lost {
+    let mut notices = pin!(client::read_within(request, timeouts).unwrap());
+    loop {
+        match soon("a notice", notices.next()).await.unwrap().unwrap() {
+            Notice::Lost { why: Lost::Ended, .. } => {}
+            Notice::Lost { why, .. } => return why,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_silent_stream_is_lost_and_a_talking_one_is_not() {
     let script = Script::new([
         format!("{STREAM}\r\nretry: 1\n\n"),
         format!("{STREAM}\r\n: alive\n\n"),
     ])
     .await;
-    let http = client::http().read_timeout(Duration::from_millis(100));
-    let request = http.build().unwrap().get(&script.url);
-    let mut notices = pin!(client::read(request).unwrap());
-    let why = loop {
+    let idle = Duration::from_millis(100);
+    let timeouts = Timeouts { idle, ..Timeouts::default() };
+    let why = lost(script.request(), timeouts).await;
+    assert!(matches!(why, Lost::Silent), "{why}");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_is_lost() {
+    let script = Script::new([String::new()]).await;
+    let head = Duration::from_millis(100);
+    let why = lost(script.request(), Timeouts { head, idle: NEVER }).await;
+    assert!(matches!(why, Lost::Silent), "{why}");
+}
+
+#[cfg(target_os = "linux")] // It drops what its backlog has no room for.
+#[tokio::test]
+async fn a_connection_that_is_not_made_is_not_called_silent() {
+    use socket2::{Domain, Socket, Type};
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    listener.bind(&any.into()).unwrap();
+    listener.listen(0).unwrap();
+    let addr = listener.local_addr().unwrap().as_socket().unwrap();
+    let _takes_the_place = std::net::TcpStream::connect(addr).unwrap();
+    let http = client::http().connect_timeout(Duration::from_millis(100));
+    let request = http.build().unwrap().get(format!("http://{addr}/"));
+    let why = lost(request, Timeouts::default()).await;
+    assert!(matches!(why, Lost::Failed(_)), "{why}");
+    assert_eq!(why.to_string(), "could not connect in time");
+}
+
+/// The data of the next event of a connection that must not be lost.
+async fn event(
+    notices: &mut (impl Stream<Item = Result<Notice, GivenUp>> + Unpin),
+) -> String {
+    loop {
         match soon("a notice", notices.next()).await.unwrap().unwrap() {
-            Notice::Lost { why: Lost::Ended, .. } => {}
-            Notice::Lost { why, .. } => break why,
+            Notice::Item(Item::Event(event)) => return event.data,
+            Notice::Lost { why, .. } => panic!("lost: {why}"),
             _ => {}
         }
-    };
-    assert!(matches!(why, Lost::Silent), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_is_busy_loses_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let go_on = Arc::new(Notify::new());
+    let went_on = Arc::clone(&go_on);
+    let server = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut peer = Reader::new(socket);
+        peer.head().await;
+        let head = format!("{STREAM}\r\ndata: one\n\n");
+        peer.socket.write_all(head.as_bytes()).await.unwrap();
+        went_on.notified().await;
+        peer.socket.write_all(b"data: two\n\n").await.unwrap();
+        let _ = peer.rest().await;
+    });
+    let idle = Duration::from_millis(200);
+    let timeouts = Timeouts { idle, ..Timeouts::default() };
+    let request = client::http().build().unwrap().get(url);
+    let mut notices = Box::pin(client::read_within(request, timeouts).unwrap());
+    assert_eq!(event(&mut notices).await, "one");
+    // It asks once, so the clock runs, and then does not ask for longer than
+    // the stream may be silent.
+    assert!(notices.next().now_or_never().is_none());
+    go_on.notify_one();
+    sleep(3 * idle).await;
+    assert_eq!(event(&mut notices).await, "two");
+    drop(notices);
+    soon("the end", server).await.unwrap();
 }
 
 #[tokio::test]

@@ -14,19 +14,18 @@ use event_stream::{Event, Item, MIME_TYPE, MessageEvent};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::StreamBody;
 use hyper::{
-    Request, Response, StatusCode,
+    Request, Response, StatusCode, Version,
     body::{Body, Frame, Incoming},
-    header::{
-        CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
-    },
+    header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     service::service_fn,
 };
 use reqwest::RequestBuilder;
 use std::{
-    convert::Infallible, error::Error, net::SocketAddr, pin::pin,
-    time::Duration,
+    convert::Infallible, error::Error, future::ready, net::SocketAddr,
+    pin::pin, time::Duration,
 };
 use tokio::{
+    io::AsyncWriteExt,
     net::TcpListener,
     time::{interval, timeout},
 };
@@ -59,9 +58,10 @@ where
 /// minute.
 fn every(query: &str) -> Option<Duration> {
     let value = query.split('&').find_map(|p| p.strip_prefix("every="))?;
+    // `parse` alone would take "+250".
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     let milliseconds = value.parse().ok()?;
-    (10..=60_000)
-        .contains(&milliseconds)
+    (is_number && (10..=60_000).contains(&milliseconds))
         .then(|| Duration::from_millis(milliseconds))
 }
 
@@ -74,31 +74,41 @@ fn ticks(every: Duration) -> impl Stream<Item = Bytes> {
     })
 }
 
-async fn answer(
-    request: Request<Incoming>,
-) -> Result<Response<impl Body<Data = Bytes, Error = Infallible>>, Infallible> {
+/// The body keeps nothing of the request: `use<>` says so.
+fn answer(
+    request: &Request<Incoming>,
+    stop: CancellationToken,
+) -> Response<impl Body<Data = Bytes, Error = Infallible> + use<>> {
     let every = match request.uri().query() {
+        _ if !connections::has_good_host(request) => None,
         None => Some(Duration::from_secs(2)),
         Some(query) => every(query),
     };
     // Nothing is made of a stream that is not asked, so a refusal can have
     // the same type of body, with nothing in it.
     let pieces = stream::iter(every).flat_map(ticks);
-    let frames = pieces.map(|piece| Ok(Frame::data(piece)));
+    let frames = pieces
+        .take_until(stop.cancelled_owned())
+        .map(|piece| Ok(Frame::data(piece)));
     let mut response = Response::new(StreamBody::new(frames));
     if every.is_none() {
         *response.status_mut() = StatusCode::BAD_REQUEST;
-        return Ok(response);
+        return response;
     }
     let event_stream = HeaderValue::from_static(MIME_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, event_stream);
-    Ok(response)
+    response
 }
 // ANCHOR_END: interval
 
 #[tokio::test]
 async fn each_reader_has_its_interval() {
-    let (addr, _guard) = serve(answer).await;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let (addr, _guard) = serve(move |request| {
+        ready(Ok::<_, Infallible>(answer(&request, stopped.clone())))
+    })
+    .await;
     for (target, ticks) in
         [("/?every=10", 5), ("/", 1), ("/?x=y&every=60000", 1)]
     {
@@ -110,12 +120,27 @@ async fn each_reader_has_its_interval() {
             assert_eq!(data, format!("tick {number}"));
         }
     }
-    for query in ["every=9", "every=60001", "every=", "every=-1", "x"] {
-        let request = format!("GET /?{query} HTTP/1.1\r\nHost: me\r\n\r\n");
+    let host = "Host: me\r\n";
+    for (query, host) in [
+        ("every=9", host),
+        ("every=60001", host),
+        ("every=", host),
+        ("every=-1", host),
+        ("every=+250", host),
+        ("x", host),
+        ("every=250", ""),
+    ] {
+        let request = format!("GET /?{query} HTTP/1.1\r\n{host}\r\n");
         let mut reader = Reader::send(addr, &request).await;
         let head = reader.head().await;
         assert!(head.starts_with("HTTP/1.1 400 "), "{query}: {head}");
     }
+    let request = "GET /?every=60000 HTTP/1.1\r\nHost: me\r\n\r\n";
+    let mut reader = Reader::send(addr, request).await;
+    reader.head().await;
+    assert_eq!(reader.event().await.unwrap(), "tick 1");
+    stop.cancel();
+    assert_eq!(reader.event().await, None);
 }
 
 // ANCHOR: merge
@@ -209,6 +234,15 @@ async fn heartbeats_do_not_calm_the_watchdog() {
     // The connection went with the stream.
     server.lines.after("Client disconnected: ").await;
     assert!(events.next().await.is_none());
+
+    // Whoever wants more goes on from the last event.
+    let request = http
+        .get(format!("http://{}/events", server.addr))
+        .header("Last-Event-ID", first.last_event_id);
+    let notices = client::read(request).unwrap();
+    let mut events = pin!(watched(notices, NEVER));
+    let next = soon("an event", events.next()).await.unwrap().unwrap();
+    assert_eq!(next.data, "Hello! This is event 2");
 }
 
 // ANCHOR: relay
@@ -228,11 +262,36 @@ async fn relay(
         return Ok(response);
     };
     let mut response = Response::from(response);
-    // These are about one connection, and there are two.
-    for field in [CONNECTION, TRANSFER_ENCODING] {
-        response.headers_mut().remove(field);
-    }
+    *response.version_mut() = Version::HTTP_11;
+    remove_hop_by_hop(response.headers_mut());
     Ok(response)
+}
+
+/// Fields that are about one connection, and there are two: those that
+/// `Connection` names, and those known to be (RFC 9110 §7.6.1).
+fn remove_hop_by_hop(fields: &mut HeaderMap) {
+    let named: Vec<HeaderName> = fields
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|names| names.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        fields.remove(name);
+    }
+    for name in [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ] {
+        fields.remove(name);
+    }
 }
 // ANCHOR_END: relay
 
@@ -257,4 +316,56 @@ async fn a_relay_holds_nothing_back_and_leaves_with_its_reader() {
     server.stop().await;
     let mut late = Reader::send(addr, request).await;
     assert!(late.head().await.starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
+}
+
+/// A relay, and the listener that it takes its streams from.
+async fn relay_before_a_listener() -> (SocketAddr, DropGuard, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let http = client::http().build().unwrap();
+    let (addr, guard) =
+        serve(move |request| relay(http.get(&url), request)).await;
+    (addr, guard, listener)
+}
+
+#[tokio::test]
+async fn a_relay_leaves_before_the_answer_if_its_reader_does() {
+    let (addr, _guard, listener) = relay_before_a_listener().await;
+    let request = "GET / HTTP/1.1\r\nHost: me\r\n\r\n";
+    let reader = Reader::send(addr, request).await;
+    let (socket, _) = listener.accept().await.unwrap();
+    let mut upstream = Reader::new(socket);
+    upstream.head().await;
+    drop(reader);
+    assert_eq!(upstream.rest().await.unwrap_or_default(), b"");
+}
+
+#[tokio::test]
+async fn a_relay_keeps_the_fields_of_its_connections_apart() {
+    let (addr, _guard, listener) = relay_before_a_listener().await;
+    let request = "GET / HTTP/1.1\r\nHost: me\r\n\r\n";
+    let mut reader = Reader::send(addr, request).await;
+    let (socket, _) = listener.accept().await.unwrap();
+    let mut upstream = Reader::new(socket);
+    upstream.head().await;
+    let response = "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\
+         Connection: close, X-Hop\r\nConnection: x-other\r\nX-Hop: 1\r\n\
+         X-Other: 2\r\nX-End: 3\r\nKeep-Alive: timeout=5\r\n\
+         Proxy-Authenticate: Basic\r\nProxy-Connection: close\r\n\
+         Upgrade: h2c\r\nTE: trailers\r\n\r\ndata: x\n\n";
+    upstream.socket.write_all(response.as_bytes()).await.unwrap();
+    let head = reader.head().await;
+    let mut lines: Vec<_> = head.trim_end().lines().collect();
+    lines.retain(|line| !line.starts_with("date: "));
+    lines[1..].sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "HTTP/1.1 200 OK",
+            "content-type: text/event-stream",
+            "transfer-encoding: chunked",
+            "x-end: 3",
+        ]
+    );
+    assert_eq!(reader.event().await.unwrap(), "x");
 }

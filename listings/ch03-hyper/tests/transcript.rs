@@ -76,27 +76,25 @@ fn started(server: &mut Running) -> (String, u16) {
 }
 
 fn check(name: &str, args: &str, output: &str, port: u16) {
-    check_text(name, args, &transcript::normalize(output, port, 9003));
-}
-
-fn check_text(name: &str, args: &str, output: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("transcripts")
         .join(name)
         .with_extension("txt");
     let command = format!("cargo run -p ch03-hyper {args}");
-    if let Err(error) = transcript::check(&path, &command, output) {
+    let output = transcript::normalize(output, port, 9003);
+    if let Err(error) = transcript::check(&path, &command, &output) {
         panic!("{error}");
     }
 }
 
 #[test]
 fn server_and_client() {
-    let (every, events) = (["--every", "500ms"], ["--events", "3"]);
-    let (server, client) =
-        transcript::run(&Program::new(EXE), &every, &events, 9003).unwrap();
-    check_text("server", "-- server", &server);
-    check_text("client", "-- client --events 3", &client);
+    let mut server = Running::server("127.0.0.1:0");
+    let (url, port) = started(&mut server);
+    let mut client = Running::client(&url, "3");
+    check("client", "-- client --events 3", client.read_to_end(), port);
+    server.read_to("Closed");
+    check("server", "-- server", &server.printed, port);
 }
 
 #[test]

@@ -7,10 +7,12 @@
 //! - [`servers`]: the checks of a server, by URL or as a process held by the
 //!   test
 //! - [`clients`]: the checks of a client program
+//! - [`chapter`]: what the tests of every chapter have in common
 //! - [`transcript`]: holds the committed output of programs true
 //! - [`Program`], [`Process`]: what is checked, and one run of it
 //! - [`http`]: the peer
 
+pub mod chapter;
 pub mod clients;
 pub mod http;
 mod process;

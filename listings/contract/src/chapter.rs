@@ -1,0 +1,173 @@
+//! What the tests of every chapter say in the same words. They are tests, so
+//! what is wrong ends them: everything here panics, as assertions do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::missing_panics_doc)] // Said above, once.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::{Process, Program, Report, clients, servers, transcript};
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+// ANCHOR: chapter
+/// A chapter, as its own tests see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Chapter {
+    /// The package, such as `ch01-sockets`.
+    pub name: &'static str,
+    /// The package's folder: `env!("CARGO_MANIFEST_DIR")`.
+    pub folder: &'static str,
+    /// Its executable: `env!("CARGO_BIN_EXE_ch01-sockets")`.
+    pub exe: &'static str,
+    /// The port that its pages show.
+    pub port: u16,
+}
+
+impl Chapter {
+    /// Holds the whole contract of that role, `server` or `client`, but for
+    /// the checks in `exempt`, and the table of it that the chapter shows:
+    /// `transcripts/contract-ROLE.txt`.
+    pub fn keeps_the_contract(
+        &self,
+        role: &str,
+        exempt: &[(&'static str, &'static str)],
+    ) {
+        let program = Program::new(self.exe).arg(role);
+        let report = match role {
+            "server" => servers::check_program(&program, |_| true),
+            "client" => clients::check(&program, |_| true),
+            _ => panic!("no role {role}"),
+        };
+        let table = report.to_string();
+        report.hold(exempt).unwrap();
+        let name = self.name;
+        let command = format!(
+            "cargo run -p contract -- {role} target/debug/{name} {role}"
+        );
+        self.shows(&format!("contract-{role}"), &command, &table);
+    }
+
+    /// Holds the table of what an example keeps of a server's contract,
+    /// without the reasons, which hold bytes that differ from run to run:
+    /// `transcripts/contract-EXAMPLE.txt`.
+    #[must_use]
+    pub fn example_under_the_contract(&self, example: &str) -> Report {
+        let program = Program::new(self.example(example));
+        let report = servers::check_program(&program, |_| true);
+        let table = report.to_string();
+        let rows: Vec<_> =
+            table.lines().filter(|line| !line.starts_with(' ')).collect();
+        let command = format!(
+            "cargo run -p contract -- server target/debug/examples/{example} \
+             | grep -v '^ '"
+        );
+        let transcript = format!("contract-{example}");
+        self.shows(&transcript, &command, &rows.join("\n"));
+        report
+    }
+    // ANCHOR_END: chapter
+
+    /// Where cargo puts an example of this package: beside the executable.
+    #[must_use]
+    pub fn example(&self, name: &str) -> PathBuf {
+        Path::new(self.exe).with_file_name("examples").join(name)
+    }
+
+    /// Starts its server, which sends an event every 500 milliseconds.
+    #[must_use]
+    pub fn server(&self, addr: &str) -> Running {
+        self.server_with(addr, &["--every", "500ms"])
+    }
+
+    /// Starts its server with these arguments.
+    #[must_use]
+    pub fn server_with(&self, addr: &str, args: &[&str]) -> Running {
+        let args = [&["server", "--addr", addr], args].concat();
+        Running::start(&Program::new(self.exe), &args)
+    }
+
+    /// Starts its client, which leaves after that many events.
+    #[must_use]
+    pub fn client(&self, url: &str, events: u32) -> Running {
+        let args = ["client", url, "--events", &events.to_string()];
+        Running::start(&Program::new(self.exe), &args)
+    }
+
+    /// Holds `transcripts/NAME.txt`: `$ cargo run -p PACKAGE ARGS`, and what
+    /// that printed, made stable. `port` is the server's.
+    pub fn prints(&self, name: &str, args: &str, output: &str, port: u16) {
+        let output = transcript::normalize(output, port, self.port);
+        let package = self.name;
+        self.shows(name, &format!("cargo run -p {package} {args}"), &output);
+    }
+
+    /// Holds `transcripts/NAME.txt`: `$ COMMAND`, and its output.
+    pub fn shows(&self, name: &str, command: &str, output: &str) {
+        let folder = Path::new(self.folder).join("transcripts");
+        let path = folder.join(name).with_extension("txt");
+        if let Err(error) = transcript::check(&path, command, output) {
+            panic!("{error}");
+        }
+    }
+}
+
+/// A running program, and all that it printed so far.
+#[derive(Debug)]
+pub struct Running {
+    /// The process.
+    pub process: Process,
+    /// What was read of its stdout, line by line.
+    pub printed: String,
+}
+
+impl Running {
+    /// Starts the program with more arguments.
+    #[must_use]
+    pub fn start(program: &Program, args: &[&str]) -> Self {
+        let process = program.spawn(args).unwrap();
+        Self { process, printed: String::new() }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let line = self.process.line(Instant::now() + PATIENCE)?;
+        self.printed += &line;
+        self.printed += "\n";
+        Some(line)
+    }
+
+    /// Reads on to the line that holds `text`, and returns that line.
+    pub fn read_to(&mut self, text: &str) -> String {
+        loop {
+            let Some(line) = self.line() else {
+                let errors = self.process.errors();
+                panic!("no {text:?} in: {}\n{errors}", self.printed)
+            };
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Reads on to the end, and returns all that was printed.
+    pub fn read_to_end(&mut self) -> &str {
+        while self.line().is_some() {}
+        &self.printed
+    }
+
+    /// The URL and the port that a server says it runs at.
+    pub fn started(&mut self) -> (String, u16) {
+        let line = self.read_to("running at ");
+        let (_, url) = line.split_once("running at ").unwrap();
+        let url: crate::http::Url = url.parse().unwrap();
+        (url.to_string(), url.port())
+    }
+
+    /// Asks it to stop. It must end well.
+    pub fn stop(&mut self) {
+        self.process.stop().unwrap();
+        let status = self.process.exit(Instant::now() + PATIENCE).unwrap();
+        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    }
+}
