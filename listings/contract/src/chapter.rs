@@ -3,26 +3,41 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::missing_panics_doc)] // Said above, once.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::{Process, Program, Report, clients, servers, transcript};
+use crate::{Process, Program, clients, servers, transcript};
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-// ANCHOR: chapter
 /// A chapter, as its own tests see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Chapter {
     /// The package, such as `ch01-sockets`.
     pub name: &'static str,
-    /// The package's folder: `env!("CARGO_MANIFEST_DIR")`.
+    /// The package's folder.
     pub folder: &'static str,
-    /// Its executable: `env!("CARGO_BIN_EXE_ch01-sockets")`.
+    /// Its executable.
     pub exe: &'static str,
     /// The port that its pages show.
     pub port: u16,
+}
+
+/// The package whose test this stands in, as a [`Chapter`](crate::chapter::Chapter)
+/// that shows this port.
+#[macro_export]
+macro_rules! this_chapter {
+    ($port:expr) => {
+        $crate::chapter::Chapter {
+            name: env!("CARGO_PKG_NAME"),
+            folder: env!("CARGO_MANIFEST_DIR"),
+            exe: env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME"))),
+            port: $port,
+        }
+    };
 }
 
 impl Chapter {
@@ -52,8 +67,7 @@ impl Chapter {
     /// Holds the table of what an example keeps of a server's contract,
     /// without the reasons, which hold bytes that differ from run to run:
     /// `transcripts/contract-EXAMPLE.txt`.
-    #[must_use]
-    pub fn example_under_the_contract(&self, example: &str) -> Report {
+    pub fn example_under_the_contract(&self, example: &str) {
         let program = Program::new(self.example(example));
         let report = servers::check_program(&program, |_| true);
         let table = report.to_string();
@@ -65,9 +79,7 @@ impl Chapter {
         );
         let transcript = format!("contract-{example}");
         self.shows(&transcript, &command, &rows.join("\n"));
-        report
     }
-    // ANCHOR_END: chapter
 
     /// Where cargo puts an example of this package: beside the executable.
     #[must_use]
@@ -93,6 +105,39 @@ impl Chapter {
     pub fn client(&self, url: &str, events: u32) -> Running {
         let args = ["client", url, "--events", &events.to_string()];
         Running::start(&Program::new(self.exe), &args)
+    }
+
+    /// Holds `refused.txt`: what its server prints when each of these comes,
+    /// and it answers.
+    pub fn shows_refusals(&self, requests: &[&str]) {
+        let mut server = self.server("127.0.0.1:0");
+        let (_, port) = server.started();
+        for request in requests {
+            let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.write_all(request.as_bytes()).unwrap();
+            socket.read_to_string(&mut String::new()).unwrap();
+            drop(socket);
+            server.read_to("Refused");
+            server.read_to("Closed");
+        }
+        server.stop();
+        self.prints("refused", "-- server", server.read_to_end(), port);
+    }
+
+    /// Holds `restart.txt`: what its client prints when the server ends after
+    /// two events, and is there again for two more.
+    pub fn shows_a_restart(&self) {
+        let mut server = self.server("127.0.0.1:0");
+        let (url, port) = server.started();
+        let mut client = self.client(&url, 4);
+        client.read_to("Received event 2");
+        server.stop();
+        client.read_to("reconnecting");
+        let mut server = self.server(&format!("127.0.0.1:{port}"));
+        server.started();
+        let args = "-- client --events 4";
+        self.prints("restart", args, client.read_to_end(), port);
     }
 
     /// Holds `transcripts/NAME.txt`: `$ cargo run -p PACKAGE ARGS`, and what
