@@ -193,6 +193,16 @@ impl Server {
                     Content-Length: 0\r\n\r\n";
                 stream.write_all(taken)?;
             }
+            let has_body = |name: &&str| {
+                name.eq_ignore_ascii_case("Content-Length")
+                    || name.eq_ignore_ascii_case("Transfer-Encoding")
+            };
+            if self.has("body-late")
+                && rest.is_empty()
+                && names.iter().any(has_body)
+            {
+                return self.refuse(&mut stream, "400 Bad Request", "");
+            }
             return self.refuse(&mut stream, "405 Not Allowed", allow);
         }
         if self.has("junk-behind") && !rest.is_empty() {

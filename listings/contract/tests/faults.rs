@@ -66,6 +66,7 @@ const SERVERS: &Wider = &[
     // Named for what they do.
     ("blank-line-late", &["first-event"]),
     ("in-twos", &["first-event"]),
+    ("body-late", &["body"]),
 ];
 
 const CLIENTS: &Wider = &[
@@ -79,7 +80,7 @@ const CLIENTS: &Wider = &[
 ];
 
 /// More faults of a server: other ways to fail the same check.
-const MORE: &[&str] = &["blank-line-late", "in-twos"];
+const MORE: &[&str] = &["blank-line-late", "in-twos", "body-late"];
 
 fn names(
     checks: impl Iterator<Item = &'static str>,

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         eprintln!("replay: which Last-Event-ID? (such as 5eed-1)");
         return ExitCode::from(2);
     };
-    match replay(&last_event_id) {
+    match run(&last_event_id) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("replay: {error}");
@@ -27,18 +27,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn replay(last_event_id: &str) -> Result<(), Box<dyn Error>> {
+fn run(last_event_id: &str) -> Result<(), Box<dyn Error>> {
     let mut history = History::new(0x5eed, 3, 1024);
     for data in ["one", "two", "three", "four", "five"] {
         history.push(Event::new(data));
     }
-    io::stdout().write_all(&resume(&history, last_event_id)?)?;
+    io::stdout().write_all(&replay(&history, last_event_id)?)?;
     Ok(())
 }
 
-// ANCHOR: resume
+// ANCHOR: replay
 /// What goes out before anything new does.
-fn resume(
+fn replay(
     history: &History,
     last_event_id: &str,
 ) -> Result<Vec<u8>, FieldError> {
@@ -60,4 +60,4 @@ fn resume(
     }
     Ok(out)
 }
-// ANCHOR_END: resume
+// ANCHOR_END: replay

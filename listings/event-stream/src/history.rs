@@ -70,6 +70,7 @@ impl<T> History<T>
 where
     T: AsRef<[u8]> + Clone + From<Vec<u8>>,
 {
+    // ANCHOR: begin
     /// An empty history that keeps at most `max_events` events of at most
     /// `max_bytes` bytes in all, as encoded. An event takes up to a hundred
     /// bytes more.
@@ -78,22 +79,30 @@ where
     /// the time.
     #[must_use]
     pub const fn new(run: u64, max_events: usize, max_bytes: usize) -> Self {
-        Self::resume(run, 0, max_events, max_bytes)
+        let kept = VecDeque::new();
+        Self { run, newest: 0, kept, bytes: 0, max_events, max_bytes }
     }
 
     /// An empty history that goes on with the numbers of a run whose newest
     /// event was `newest`, for a server that has written its events out and
     /// knows that it has sent no later one.
+    ///
+    /// `None` if `newest` is more than half of `u64::MAX`: nobody has counted
+    /// that far, and a history that goes on could run out of numbers.
     #[must_use]
     pub const fn resume(
         run: u64,
         newest: u64,
         max_events: usize,
         max_bytes: usize,
-    ) -> Self {
+    ) -> Option<Self> {
+        if newest > u64::MAX / 2 {
+            return None;
+        }
         let kept = VecDeque::new();
-        Self { run, newest, kept, bytes: 0, max_events, max_bytes }
+        Some(Self { run, newest, kept, bytes: 0, max_events, max_bytes })
     }
+    // ANCHOR_END: begin
 
     // ANCHOR: push
     /// Gives the event the next ID, in place of any it had, and keeps it, in
@@ -118,7 +127,6 @@ where
         }
         entry
     }
-    // ANCHOR_END: push
 
     /// The ID of the event with that number. Number 0 stands before the first:
     /// its ID is for a reader that has received nothing yet.
@@ -132,6 +140,7 @@ where
     pub const fn newest(&self) -> u64 {
         self.newest
     }
+    // ANCHOR_END: push
 
     // ANCHOR: after
     /// The events after the one with that ID, oldest first: what a reader

@@ -6,8 +6,10 @@ use event_stream::{
     MessageEvent, Reconnection, Retry,
 };
 use std::{
-    collections::BTreeMap,
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -227,12 +229,18 @@ fn a_reader_that_was_told_where_it_is_misses_nothing() {
 // ANCHOR: topics
 /// A history for each topic, and no more topics than `max`.
 struct Topics {
-    run: u64,
-    max: u64,
+    max: usize,
+    /// Drawn when the server starts. Makes a run of a topic's name.
+    runs: RandomState,
     histories: BTreeMap<String, History>,
 }
 
 impl Topics {
+    fn empty(&self, topic: &str) -> History {
+        // A run of its own: elsewhere its IDs are unknown.
+        History::new(self.runs.hash_one(topic), 100, 100_000)
+    }
+
     /// The first event makes the topic; `None` if there are too many.
     fn push(
         &mut self,
@@ -240,41 +248,81 @@ impl Topics {
         event: Event<'_>,
     ) -> Option<Entry<Vec<u8>>> {
         if !self.histories.contains_key(topic) {
-            let count = self.histories.len() as u64;
-            if count == self.max {
+            if self.histories.len() == self.max {
                 return None;
             }
-            // A run of its own: elsewhere its IDs are unknown.
-            let history = History::new(self.run + count, 100, 100_000);
-            self.histories.insert(topic.to_owned(), history);
+            self.histories.insert(topic.to_owned(), self.empty(topic));
         }
         Some(self.histories.get_mut(topic)?.push(event))
     }
 
-    /// What a reader of the topic lacks. To ask makes no topic.
-    fn after(&self, topic: &str, id: &str) -> Result<Vec<u64>, Gap> {
-        let history = self.histories.get(topic).ok_or(Gap::Unknown)?;
-        Ok(history.after(id)?.map(|entry| entry.number).collect())
+    /// What there is of a topic. Without events it has its beginning, and
+    /// to ask for it makes no topic.
+    fn history(&self, topic: &str) -> Cow<'_, History> {
+        match self.histories.get(topic) {
+            Some(history) => Cow::Borrowed(history),
+            None => Cow::Owned(self.empty(topic)),
+        }
     }
+}
+
+#[test]
+fn the_first_event_of_a_topic_reaches_who_waited_for_it() {
+    let mut topics = topics(2);
+    let waited = here(&topics.history("news"));
+    let id = waited.strip_prefix("id: ").unwrap().trim_end();
+    assert_eq!(topics.history("news").after(id).unwrap().len(), 0);
+    assert!(topics.histories.is_empty(), "to ask makes nothing");
+
+    let entry = topics.push("news", Event::new("first")).unwrap();
+    let history = topics.history("news");
+    assert!(history.after(id).unwrap().eq([&entry]));
 }
 // ANCHOR_END: topics
 
+fn topics(max: usize) -> Topics {
+    let (runs, histories) = (RandomState::new(), BTreeMap::new());
+    Topics { max, runs, histories }
+}
+
 #[test]
 fn topics_do_not_know_each_other() {
-    let mut topics = Topics { run: 0x5eed, max: 2, histories: BTreeMap::new() };
+    let mut topics = topics(2);
     topics.push("quiet", Event::new("first")).unwrap();
     for _ in 0..1000 {
         topics.push("busy", Event::new("noise")).unwrap();
     }
-    assert_eq!(topics.after("quiet", "5eed-0"), Ok(vec![1]));
-    assert_eq!(topics.after("busy", "5eee-999"), Ok(vec![1000]));
-    assert_eq!(topics.after("busy", "5eee-0"), Err(Gap::Missed(900)));
-    assert_eq!(topics.after("busy", "5eed-1"), Err(Gap::Unknown));
-    for guess in 0..1000 {
-        let guessed = topics.after(&guess.to_string(), "5eed-1");
-        assert_eq!(guessed, Err(Gap::Unknown));
+    let (quiet, busy) = (topics.history("quiet"), topics.history("busy"));
+    let missing = |history: &History, id: &str| -> Result<usize, Gap> {
+        Ok(history.after(id)?.len())
+    };
+    assert_eq!(missing(&quiet, &quiet.id(0)), Ok(1));
+    assert_eq!(missing(&busy, &busy.id(999)), Ok(1));
+    assert_eq!(missing(&busy, &busy.id(0)), Err(Gap::Missed(900)));
+    assert_eq!(missing(&busy, &quiet.id(1)), Err(Gap::Unknown));
+    let another = topics.history("another");
+    assert_eq!(missing(&another, &quiet.id(0)), Err(Gap::Unknown));
+}
+
+#[test]
+fn every_topic_of_every_start_has_a_run_of_its_own() {
+    let mut ids = BTreeSet::new();
+    for _start in 0..10 {
+        let topics = topics(2);
+        for topic in 0..1000 {
+            ids.insert(here(&topics.history(&topic.to_string())));
+        }
     }
-    assert!(topics.push("third", Event::new("x")).is_none());
+    assert_eq!(ids.len(), 10_000);
+}
+
+#[test]
+fn topics_have_a_bound() {
+    let mut topics = topics(2);
+    for topic in 0..1000 {
+        let pushed = topics.push(&topic.to_string(), Event::new("x"));
+        assert_eq!(pushed.is_some(), topic < 2);
+    }
     assert_eq!(topics.histories.len(), 2);
 }
 
@@ -293,15 +341,32 @@ struct Durable {
 /// The history of an event stream that is one run without a hole.
 fn restore(mut stream: &[u8]) -> Option<History> {
     let (mut decoder, mut history) = (Decoder::new(), None);
+    let mut retry = None;
     while let Some(item) = decoder.next(&mut stream).ok()? {
-        let Item::Event(event) = item else { continue };
+        let event = match item {
+            Item::Event(event) => event,
+            Item::ReconnectionTime(time) => {
+                // Of the event in whose block it stands: the next.
+                retry = Some(time);
+                continue;
+            }
+            _ => continue,
+        };
         let (run, number) = event.last_event_id.split_once('-')?;
         let run = u64::from_str_radix(run, 16).ok()?;
         let before = number.parse::<u64>().ok()?.checked_sub(1)?;
-        let history = history.get_or_insert_with(|| {
-            History::resume(run, before, MAX_EVENTS, MAX_BYTES)
-        });
-        let again = Event::new(event.data).with_type(event.event_type).ok()?;
+        let history = match &mut history {
+            Some(history) => history,
+            None => history
+                .insert(History::resume(run, before, MAX_EVENTS, MAX_BYTES)?),
+        };
+        let mut again = Event::new(event.data);
+        if event.event_type != "message" {
+            again = again.with_type(event.event_type).ok()?;
+        }
+        if let Some(time) = retry.take() {
+            again = again.with_retry(time);
+        }
         let number = history.push(again).number;
         if history.id(number) != event.last_event_id {
             return None;
@@ -365,23 +430,25 @@ fn new_path(name: &str) -> PathBuf {
 fn a_run_survives_a_restart() {
     let path = new_path("survives.sse");
     let mut durable = Durable::open(&path, 0x5eed).unwrap();
-    for data in ["one", "two", "three"] {
-        let event = Event::new(data).with_type("note").unwrap();
+    let note = Event::new("two\nlines").with_type("note").unwrap();
+    let soon = Event::new("three").with_retry(Duration::from_millis(50));
+    for event in [Event::new("one"), note, soon, Event::new("")] {
         durable.push(event).unwrap();
     }
     let kept: Vec<_> = durable.history.iter().cloned().collect();
+    assert_eq!(kept[2].encoded, b"id: 5eed-3\nretry: 50\ndata: three\n\n");
     drop(durable);
 
-    // It was killed while it wrote its fourth event, which nobody was sent.
+    // It was killed while it wrote its fifth event, which nobody was sent.
     let mut file = File::options().append(true).open(&path).unwrap();
-    file.write_all(b"event: note\nid: 5eed-4\ndata: unfin").unwrap();
+    file.write_all(b"event: note\nid: 5eed-5\nretry: 9\ndata: unfin").unwrap();
 
     let mut durable = Durable::open(&path, 0xbeef).unwrap();
     assert!(durable.history.iter().eq(&kept));
     let entry = durable.push(Event::new("another")).unwrap();
-    assert_eq!(entry.encoded, b"id: 5eed-4\ndata: another\n\n");
-    let missing: Vec<_> = durable.history.after("5eed-2").unwrap().collect();
-    assert_eq!(missing, [&kept[2], &entry]);
+    assert_eq!(entry.encoded, b"id: 5eed-5\ndata: another\n\n");
+    let missing: Vec<_> = durable.history.after("5eed-3").unwrap().collect();
+    assert_eq!(missing, [&kept[3], &entry]);
     let written = fs::read(&path).unwrap();
     assert!(written.ends_with(&entry.encoded));
 }
@@ -394,6 +461,7 @@ fn a_file_that_is_no_run_begins_a_new_one() {
         "data: no ID\n\n",
         "id: 5eed-0\ndata: x\n\n",
         "id: 5eed-x\ndata: x\n\n",
+        "id: 5eed-18446744073709551615\ndata: x\n\n",
         "id: 5eed-1\ndata: x\n\nid: 5eed-3\ndata: y\n\n",
         "id: 5eed-1\ndata: x\n\nid: beef-2\ndata: y\n\n",
     ] {

@@ -222,7 +222,7 @@ fn every_run_has_a_name() {
 
 #[test]
 fn a_resumed_run_goes_on_with_its_numbers() {
-    let mut history: History = History::resume(RUN, 500, 10, 1000);
+    let mut history: History = History::resume(RUN, 500, 10, 1000).unwrap();
     assert_eq!(history.newest(), 500);
     assert_eq!(after(&history, "5eed-500"), Ok(vec![]));
     assert_eq!(after(&history, "5eed-499"), Err(Gap::Missed(1)));
@@ -230,6 +230,18 @@ fn a_resumed_run_goes_on_with_its_numbers() {
     let entry = history.push(Event::new("x"));
     assert_eq!(entry.encoded, b"id: 5eed-501\ndata: x\n\n");
     assert_eq!(after(&history, "5eed-500"), Ok(vec![501]));
+}
+
+#[test]
+fn a_run_that_could_end_is_not_resumed() {
+    let resume =
+        |newest| -> Option<History> { History::resume(RUN, newest, 10, 1000) };
+    assert!(resume(u64::MAX).is_none());
+    assert!(resume(u64::MAX / 2 + 1).is_none());
+    let mut history = resume(u64::MAX / 2).unwrap();
+    let entry = history.push(Event::new("x"));
+    assert_eq!(entry.encoded, b"id: 5eed-9223372036854775808\ndata: x\n\n");
+    assert_eq!(after(&history, "5eed-9223372036854775808"), Ok(vec![]));
 }
 
 #[test]
@@ -433,7 +445,7 @@ proptest! {
     #[test]
     fn what_is_pushed_is_read_back(
         run in any::<u64>(),
-        newest in 0..u64::MAX,
+        newest in 0..=u64::MAX / 2,
         event_type in option::of("[^\r\n]{0,8}"),
         id in option::of("[^\r\n\0]{0,8}"),
         retry in option::of(any::<u64>()),
@@ -451,7 +463,8 @@ proptest! {
         }
         let expected_type = event.event_type().to_owned();
 
-        let mut history: History = History::resume(run, newest, 1, 1000);
+        let history = History::resume(run, newest, 1, 1000);
+        let mut history: History = history.unwrap();
         let entry = history.push(event);
         let retry = retry.map(Duration::from_millis).map(Said::Retry);
         let expected: Vec<_> = retry
