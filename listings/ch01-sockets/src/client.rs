@@ -29,6 +29,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// a heartbeat every 15 seconds has missed four.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
+// ANCHOR: notice
 /// What happens while a stream is read, in the order it happens.
 #[derive(Debug)]
 pub enum Notice<'a> {
@@ -64,6 +65,7 @@ pub enum Lost {
     /// What came is not HTTP/1.
     Malformed(Malformed),
 }
+// ANCHOR_END: notice
 
 /// Why the client gave up.
 #[derive(Debug)]

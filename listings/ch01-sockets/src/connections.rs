@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+// ANCHOR: shared
 /// Where a server says what happens: one line at a time, from any thread.
 pub type Log = Arc<dyn Fn(fmt::Arguments<'_>) + Send + Sync>;
 
@@ -22,7 +23,6 @@ pub type Log = Arc<dyn Fn(fmt::Arguments<'_>) + Send + Sync>;
 /// what a peer gets to close its side of one that is over.
 const GRACE: Duration = Duration::from_millis(500);
 
-// ANCHOR: shared
 /// What the threads share.
 struct Shared {
     most: usize,

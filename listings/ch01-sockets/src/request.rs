@@ -97,7 +97,8 @@ pub fn read(
 /// Where the blank line that ends the head ends, if it is there; what was
 /// searched before is not searched again. A bare LF ends a line too, as RFC
 /// 9112 §2.2 allows.
-pub(crate) fn end_of_head(head: &[u8], searched: usize) -> Option<usize> {
+#[must_use]
+pub fn end_of_head(head: &[u8], searched: usize) -> Option<usize> {
     (searched.saturating_sub(2)..head.len()).find_map(|at| match &head[at..] {
         [b'\n', b'\n', ..] => Some(at + 2),
         [b'\n', b'\r', b'\n', ..] => Some(at + 3),
@@ -177,9 +178,10 @@ fn path(target: &str) -> Option<&str> {
     is_ours.then_some(if path.is_empty() { "/" } else { path })
 }
 
-/// The characters of a host and a port, RFC 3986 §3.2. Which host it is does
-/// not matter to a server that has one stream for all.
-fn is_host(value: &[u8]) -> bool {
+/// Whether these are the characters of a host and a port, RFC 3986 §3.2. Which
+/// host it is does not matter to a server that has one stream for all.
+#[must_use]
+pub fn is_host(value: &[u8]) -> bool {
     value.iter().all(|byte| {
         byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte)
     })
@@ -194,10 +196,12 @@ fn visible_ascii(line: &[u8]) -> Option<&str> {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')).then_some(text)
 }
 
-/// The name and the value of a header field line, RFC 9112 §5. There may be
-/// no space before the colon, and no line may go on in the next: both have
-/// been used to make two servers read two different requests.
-pub(crate) fn header_field(line: &[u8]) -> Option<(&str, &[u8])> {
+/// The name and the value of a header field line without its end, RFC 9112
+/// §5; `None` if it is none. There may be no space before the colon, and no
+/// line may go on in the next: both have been used to make two servers read
+/// two different requests.
+#[must_use]
+pub fn header_field(line: &[u8]) -> Option<(&str, &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, mut value) = (&line[..colon], &line[colon + 1..]);
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {

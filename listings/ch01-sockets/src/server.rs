@@ -65,7 +65,7 @@ pub fn run(
     let addr = listener.local_addr()?;
     log(format_args!("Server running at http://{addr}/events"));
     let places = Places::new(options.max_readers);
-    let most = options.max_readers + SPARE_CONNECTIONS;
+    let most = options.max_readers.saturating_add(SPARE_CONNECTIONS);
     connections::serve(listener, most, stop, log, |connection| {
         Peer { connection, options, places: &places }.serve();
     })
@@ -95,8 +95,7 @@ impl Peer<'_> {
                 self.options.write_timeout
             )),
             Err(error) if has_left(&error) => {
-                self.connection
-                    .say(format_args!("Client disconnected: {peer}"));
+                self.say(format_args!("Client disconnected: {peer}"));
             }
             Err(error) => self.say(format_args!("Lost {peer}: {error}")),
         }

@@ -152,6 +152,13 @@ fn past_the_limit_503_until_a_reader_leaves() {
     next_event(&mut second);
 }
 
+#[test]
+fn any_number_of_readers_may_be_allowed() {
+    let max_readers = usize::MAX;
+    let server = Running::start(Options { max_readers, ..Options::default() });
+    next_event(&mut server.open(""));
+}
+
 /// In a process of its own, since the two ends of 500 connections are more
 /// descriptors than one process may have on some systems.
 #[test]

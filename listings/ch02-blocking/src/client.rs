@@ -54,16 +54,6 @@ pub enum Notice<'a> {
     Waiting,
 }
 
-/// Why a connection is over. The client reconnects.
-#[derive(Debug)]
-pub enum Lost {
-    /// The server ended the stream.
-    Ended,
-    /// The connection could not be made, or broke, or fell silent, or what
-    /// came is not HTTP.
-    Failed(Box<dyn Error + Send + Sync>),
-}
-
 /// Why the client gave up.
 #[derive(Debug)]
 pub enum GivenUp {
@@ -273,6 +263,16 @@ fn head(mut text: String, fields: &HeaderMap) -> String {
 }
 
 // ANCHOR: lost
+/// Why a connection is over. The client reconnects.
+#[derive(Debug)]
+pub enum Lost {
+    /// The server ended the stream.
+    Ended,
+    /// The connection could not be made, or broke, or fell silent, or what
+    /// came is not HTTP.
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Failed(error) = self else {

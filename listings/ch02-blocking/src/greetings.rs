@@ -5,7 +5,7 @@
 use crate::server::Peer;
 use ch01_sockets::connections::Place;
 use event_stream::{Event, HEARTBEAT};
-use std::{sync::Arc, time::Instant};
+use std::{io, net::Shutdown, sync::Arc, time::Instant};
 
 // ANCHOR: greetings
 /// The greetings for one reader, from its connection to its end.
@@ -81,13 +81,16 @@ impl Drop for Greetings {
     /// tells us in no other way.
     fn drop(&mut self) {
         let Some(handed) = &self.handed else { return };
-        let limit = self.peer.options.write_timeout;
-        let peer = self.peer.connection.peer();
+        let Peer { connection, options, .. } = &*self.peer;
+        let (peer, limit) = (connection.peer(), options.write_timeout);
         self.peer.lose();
+        // The framework has the chunk in a buffer, which tries to write it
+        // once more when it is dropped. One that is gone already is closed.
+        let _: io::Result<()> = connection.socket().shutdown(Shutdown::Both);
         if handed.at.elapsed() < limit {
-            self.peer.say(format_args!("Client disconnected: {peer}"));
+            connection.say(format_args!("Client disconnected: {peer}"));
         } else {
-            self.peer.say(format_args!(
+            connection.say(format_args!(
                 "Cut off {peer}: no room for an event in {limit:?}"
             ));
         }

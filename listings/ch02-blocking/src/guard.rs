@@ -1,19 +1,19 @@
-//! What the framework leaves open: how long a request head may take, how
-//! large it may be, and what a peer is told that sent something else.
+//! What the framework leaves open: how long a request may take, how large its
+//! head may be, and what a peer is told that sent something else.
 //!
-//! A head is only looked at here (`peek`). The framework then reads the same
-//! bytes, and finds them all there.
+//! A request is only looked at here (`peek`). The framework then reads the
+//! same bytes, and finds them all there.
 
 use crate::server::Peer;
-use ch01_sockets::{date::http_date, request::MAX_HEAD};
+use ch01_sockets::{
+    date::http_date,
+    request::{MAX_HEAD, end_of_head, header_field},
+};
 use std::{
     io::{self, ErrorKind, Write},
     time::{Duration, Instant, SystemTime},
 };
 use touche::StatusCode;
-
-/// Between two looks at a head of which a part has come.
-const PAUSE: Duration = Duration::from_millis(10);
 
 // ANCHOR: guard
 /// Why a connection is not handed to the framework.
@@ -24,45 +24,68 @@ pub(crate) enum Refusal {
     Gone,
 }
 
+/// A body shorter than this the framework reads before it asks us.
+const SMALL_BODY: usize = 1024;
+/// At least so long between two looks at a request of which a part has come.
+const PAUSE: Duration = Duration::from_millis(1);
+
 impl Peer {
-    /// Waits until a whole request head is there, without taking it.
-    pub(crate) fn await_head(&self) -> Result<(), Refusal> {
+    /// Waits until all is there that the framework reads before it asks us,
+    /// without taking it.
+    pub(crate) fn await_request(&self) -> Result<(), Refusal> {
         let socket = self.connection.socket();
-        let deadline = Instant::now() + self.options.head_timeout;
-        // Most heads fit; what a thread has touched, it keeps.
-        let mut head = vec![0; 1024];
+        let (started, time) = (Instant::now(), self.options.head_timeout);
+        // Most requests fit.
+        let mut bytes = vec![0; 1024];
+        let (mut searched, mut whole, mut begun) = (0, None, None);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = time.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(Refusal::Status(StatusCode::REQUEST_TIMEOUT));
             }
             let set = socket.set_read_timeout(Some(left));
-            let length = match set.and_then(|()| socket.peek(&mut head)) {
+            let length = match set.and_then(|()| socket.peek(&mut bytes)) {
                 Ok(0) => return Err(Refusal::Gone),
                 Ok(length) => length,
                 Err(error) if is_passing(&error) => continue,
                 Err(_) => return Err(Refusal::Gone),
             };
-            let has = |end: &[u8]| {
-                head[..length].windows(end.len()).any(|w| w == end)
-            };
-            if has(b"\r\n\r\n") || has(b"\n\n") {
+            if whole.is_none() {
+                let end = end_of_head(&bytes[..length], searched);
+                if end.unwrap_or(length) > MAX_HEAD {
+                    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                    return Err(Refusal::Status(status));
+                }
+                whole = end.map(|end| end + small_body(&bytes[..end]));
+                searched = length;
+            }
+            if whole.is_some_and(|whole| whole <= length) {
                 return Ok(());
             }
-            if length > MAX_HEAD {
-                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-                return Err(Refusal::Status(status));
-            }
-            if length == head.len() {
-                head.resize((2 * length).min(MAX_HEAD + 1), 0);
+            if length == bytes.len() {
+                bytes.resize((2 * length).min(MAX_HEAD + SMALL_BODY), 0);
                 continue;
             }
             // What was looked at is still there, so `peek` no longer waits.
-            if self.connection.stops_within(PAUSE) {
+            // The longer it takes, the longer the pauses: a peer that sends a
+            // byte now and then does not make this turn in circles.
+            let so_far = begun.get_or_insert_with(Instant::now).elapsed();
+            let pause = (so_far / 8).max(PAUSE).min(left);
+            if self.connection.stops_within(pause) {
                 return Err(Refusal::Gone);
             }
         }
     }
+}
+
+/// The length of the body if it is small, as its head says.
+fn small_body(head: &[u8]) -> usize {
+    head.split(|byte| *byte == b'\n')
+        .filter_map(|line| header_field(line.trim_ascii_end()))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .find_map(|(_, value)| str::from_utf8(value).ok()?.parse().ok())
+        .filter(|length| *length < SMALL_BODY)
+        .unwrap_or(0)
 }
 // ANCHOR_END: guard
 

@@ -2,7 +2,10 @@
 //! serves one connection.
 
 use crate::{greetings::Greetings, guard::Refusal};
-use ch01_sockets::connections::{self, Connection, Log, Places};
+use ch01_sockets::{
+    connections::{self, Connection, Log, Places},
+    request::is_host,
+};
 use event_stream::MIME_TYPE;
 use std::{
     error::Error,
@@ -33,10 +36,10 @@ pub struct Options {
     /// The most readers at once; the next one is answered 503. Each takes
     /// three descriptors, and many systems give a process 1,024.
     pub max_readers: usize,
-    /// A request head must be complete within this time, or 408.
+    /// A request head, and a body of less than a kilobyte with it, must be
+    /// complete within this time, or 408.
     pub head_timeout: Duration,
-    /// A reader that does not make room for an event within this time is cut
-    /// off.
+    /// A reader that makes no room at all for this long is cut off.
     pub write_timeout: Duration,
 }
 
@@ -56,9 +59,8 @@ impl Default for Options {
 /// are being refused. When all are taken, the next connection waits in the
 /// listener's backlog.
 const SPARE_CONNECTIONS: usize = 64;
-/// What one read of the framework may take. The head is there when it begins;
-/// of a small body, which it reads before it asks us, each byte may take this
-/// long.
+/// What one read of the framework may take. All that it reads before it asks
+/// us is there when it begins.
 const READ_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Serves until `stop` yields a message or its other end is gone; then ends
@@ -75,7 +77,7 @@ pub fn run(
     let addr = listener.local_addr()?;
     log(format_args!("Server running at http://{addr}/events"));
     let places = Places::new(options.max_readers);
-    let most = options.max_readers + SPARE_CONNECTIONS;
+    let most = options.max_readers.saturating_add(SPARE_CONNECTIONS);
     connections::serve(listener, most, stop, log, |connection| {
         let lost = AtomicBool::new(false);
         let peer = Peer { connection, options: *options, lost };
@@ -83,6 +85,7 @@ pub fn run(
     })
 }
 
+// ANCHOR: peer
 /// Whoever is at the other end of a connection. The framework keeps a stream
 /// for as long as it likes, so what a stream needs is counted, not borrowed.
 pub(crate) struct Peer {
@@ -91,8 +94,9 @@ pub(crate) struct Peer {
     /// A write failed: there is nobody to close with.
     lost: AtomicBool,
 }
+// ANCHOR_END: peer
 
-/// What the framework asks for, and what it gets.
+/// What the framework is given for a request.
 type Answer = Result<Response<Body>, Box<dyn Error + Send + Sync>>;
 
 impl Peer {
@@ -108,7 +112,7 @@ impl Peer {
     fn serve(self: &Arc<Self>, places: &Places) {
         let peer = self.connection.peer();
         self.say(format_args!("Connected by {peer}"));
-        let served = match self.await_head() {
+        let served = match self.await_request() {
             Ok(()) => self.hand_over(places),
             Err(Refusal::Status(status)) => self.refuse(status),
             Err(Refusal::Gone) => Err(ErrorKind::UnexpectedEof.into()),
@@ -164,8 +168,13 @@ impl Peer {
         // A body reads itself to its end when it is dropped, however long
         // that takes. As an iterator it does not.
         drop(body.into_chunks());
-        let is_1_1 = request.version == Version::HTTP_11;
-        if is_1_1 && request.headers.get_all(header::HOST).iter().count() != 1 {
+        let hosts = request.headers.get_all(header::HOST);
+        let is_right = match *hosts.iter().collect::<Vec<_>>() {
+            [] => request.version == Version::HTTP_10,
+            [host] => is_host(host.as_bytes()),
+            _ => false,
+        };
+        if !is_right {
             return self.decline(StatusCode::BAD_REQUEST, &[], "");
         }
         match (request.uri.path(), request.method) {

@@ -9,7 +9,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     ops::ControlFlow,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
@@ -58,6 +58,12 @@ fn read_to(reader: &mut impl BufRead, text: &str) -> String {
             return line.trim_end().to_owned();
         }
     }
+}
+
+/// Reads on to the end of a body in chunks.
+fn read_to_last_chunk(reader: &mut impl BufRead) {
+    while read_to(reader, "") != "0" {}
+    assert_eq!(read_to(reader, ""), "");
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -137,80 +143,90 @@ fn each_reader_has_its_pace() {
 
 // ANCHOR: hub
 /// One source, many readers: what is published goes to all of them.
-#[derive(Default)]
-struct Hub(Mutex<Vec<SyncSender<String>>>);
+struct Hub(Mutex<Readers>);
+
+/// A queue for each reader; `None` once the hub is closed.
+type Readers = Option<Vec<SyncSender<String>>>;
 
 impl Hub {
+    fn new() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
+    }
+
     /// Waits for nobody. A reader whose queue is full is cut off: it comes
-    /// back, with its last event ID.
-    fn publish(&self, event: &Event<'_>) {
-        let event = event.to_string();
-        let mut readers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        readers.retain(|reader| reader.try_send(event.clone()).is_ok());
+    /// back, with its last event ID. One that has left is forgotten.
+    fn publish(&self, text: &str) {
+        if let Some(readers) = &mut *self.readers() {
+            readers.retain(|reader| reader.try_send(text.into()).is_ok());
+        }
     }
 
     /// A body for one more reader, with room for this many events.
-    fn subscribe(&self, room: usize, heartbeat: Duration) -> Subscription {
+    fn subscribe(&self, room: usize) -> Receiver<String> {
         let (reader, events) = mpsc::sync_channel(room);
-        let mut readers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        readers.push(reader);
-        Subscription { events, heartbeat }
-    }
-}
-
-struct Subscription {
-    events: Receiver<String>,
-    heartbeat: Duration,
-}
-
-impl Iterator for Subscription {
-    type Item = String;
-
-    fn next(&mut self) -> Option<String> {
-        match self.events.recv_timeout(self.heartbeat) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => Some(HEARTBEAT.into()),
-            Err(RecvTimeoutError::Disconnected) => None,
+        if let Some(readers) = &mut *self.readers() {
+            readers.push(reader);
         }
+        events
+    }
+
+    /// Sends heartbeats until the server stops, then ends every stream.
+    fn run(&self, heartbeat: Duration, stop: &Receiver<()>) {
+        while stop.recv_timeout(heartbeat) == Err(RecvTimeoutError::Timeout) {
+            self.publish(HEARTBEAT);
+        }
+        *self.readers() = None;
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 // ANCHOR_END: hub
 
 #[test]
 fn one_source_and_many_readers() {
-    let hub = Arc::new(Hub::default());
+    let hub = Arc::new(Hub::new());
     let shared = Arc::clone(&hub);
-    let heartbeat = Duration::from_millis(50);
     let addr = serve(move |_| {
-        let body = shared.subscribe(16, heartbeat);
-        Ok(Response::new(Body::from_iter(body)))
+        Ok(Response::new(Body::from_iter(shared.subscribe(16))))
     });
-    let mut readers = [get(addr, "/"), get(addr, "/")];
-    let count = || hub.0.lock().unwrap().len();
-    until("two readers", || count() == 2);
-    hub.publish(&Event::new("news"));
+    let (stop, stopped) = mpsc::channel();
+    let shared = Arc::clone(&hub);
+    let heart = thread::spawn(move || {
+        shared.run(Duration::from_millis(20), &stopped);
+    });
+    let mut readers = [get(addr, "/"), get(addr, "/"), get(addr, "/")];
+    let count = || hub.readers().as_ref().map(Vec::len);
+    until("three readers", || count() == Some(3));
+    hub.publish(&Event::new("news").to_string());
     for reader in &mut readers {
         assert_eq!(read_to(reader, "data"), "data: news");
         // Nothing is published, and yet something comes.
         read_to(reader, HEARTBEAT.trim_end());
     }
-    drop(readers);
-    // Its heartbeat failed, and so did the next event.
-    until("no readers", || {
-        hub.publish(&Event::new("to nobody"));
-        count() == 0
-    });
+    let [first, mut stays, third] = readers;
+    drop((first, third));
+    // Nothing is published, and yet they are forgotten.
+    until("one reader", || count() == Some(1));
 
-    // A reader that takes nothing: its queue is full, and the others go on.
-    let mut stalled = hub.subscribe(2, heartbeat);
-    let mut brisk = hub.subscribe(2, heartbeat);
+    drop(stop);
+    heart.join().unwrap();
+    // Ended, not cut; and so is who comes now.
+    read_to_last_chunk(&mut stays);
+    read_to_last_chunk(&mut get(addr, "/"));
+}
+
+#[test]
+fn a_reader_that_takes_nothing_delays_nobody() {
+    let hub = Hub::new();
+    let (stalled, brisk) = (hub.subscribe(2), hub.subscribe(2));
     for number in 1..=4 {
-        hub.publish(&Event::new(number.to_string()));
-        assert_eq!(brisk.next().unwrap(), format!("data: {number}\n\n"));
+        hub.publish(&Event::new(number.to_string()).to_string());
+        assert_eq!(brisk.recv().unwrap(), format!("data: {number}\n\n"));
     }
-    assert_eq!(stalled.next().unwrap(), "data: 1\n\n");
-    assert_eq!(stalled.next().unwrap(), "data: 2\n\n");
-    assert_eq!(stalled.next(), None);
+    let taken: Vec<_> = stalled.into_iter().collect();
+    assert_eq!(taken, ["data: 1\n\n", "data: 2\n\n"]);
 }
 
 // ANCHOR: counted

@@ -8,9 +8,9 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
-use touche::{Body, Request, Response, Server};
+use touche::{Body, HttpBody, Request, Response, Server};
 
 type Answer = Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -52,6 +52,89 @@ fn a_head_of_four_mebibytes_is_read() {
     let request = GET.replace("me", &long);
     let response = response(&request, Body::empty);
     assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+}
+
+#[test]
+fn a_head_of_more_than_64_fields_is_left_unanswered() {
+    let fields = |count| format!("\r\n{}\r\n", "A: b\r\n".repeat(count));
+    let answer = response(&GET.replace("\r\n\r\n", &fields(62)), Body::empty);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let answer = response(&GET.replace("\r\n\r\n", &fields(63)), Body::empty);
+    assert_eq!(answer, "");
+}
+
+/// CRLF LF and LF CRLF end a line, and another that is empty.
+#[test]
+fn a_head_that_ends_in_lf_crlf_is_read_on() {
+    let (told, tells) = mpsc::channel();
+    let mut socket = serve(move |_| {
+        told.send(()).unwrap();
+        Ok(Response::new(Body::empty()))
+    });
+    let head = GET.replace("\r\n\r\n", "\n\r\n");
+    socket.write_all(head.as_bytes()).unwrap();
+    let soon = Duration::from_millis(100);
+    assert!(tells.recv_timeout(soon).is_err(), "it saw the end");
+    socket.write_all(b"\r\n").unwrap();
+    tells.recv_timeout(Duration::from_secs(20)).unwrap();
+}
+
+#[test]
+fn a_body_of_less_than_a_kilobyte_is_read_before_the_answer_is_asked_for() {
+    for (length, is_awaited) in [(1023, true), (1024, false)] {
+        let (told, tells) = mpsc::channel();
+        let mut socket = serve(move |request| {
+            told.send(()).unwrap();
+            drop(request.into_body().into_chunks());
+            Ok(Response::new(Body::empty()))
+        });
+        let length = format!("\r\nContent-Length: {length}\r\n\r\n");
+        let head = GET.replace("\r\n\r\n", &length);
+        socket.write_all(head.as_bytes()).unwrap();
+        if is_awaited {
+            let soon = Duration::from_millis(100);
+            assert!(tells.recv_timeout(soon).is_err(), "it did not wait");
+            socket.write_all(&[b'x'; 1023]).unwrap();
+        }
+        tells.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+}
+
+/// What the buffer still holds when a write has failed is written again when
+/// the buffer is dropped, and takes the timeout again.
+#[test]
+fn what_could_not_be_written_is_tried_once_more() {
+    struct Events(mpsc::Sender<Instant>);
+    impl Iterator for Events {
+        type Item = Vec<u8>;
+        fn next(&mut self) -> Option<Vec<u8>> {
+            Some(vec![b'x'; 1024])
+        }
+    }
+    impl Drop for Events {
+        fn drop(&mut self) {
+            self.0.send(Instant::now()).unwrap();
+        }
+    }
+    let timeout = Duration::from_millis(200);
+    let (sender, dropped) = mpsc::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let thread = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_write_timeout(Some(timeout)).unwrap();
+        let server = Server::builder().from_connections([socket]);
+        let answer = |_| -> Answer {
+            let events = Events(sender.clone());
+            Ok(Response::new(Body::from_iter(events)))
+        };
+        server.serve_single_thread(answer).unwrap();
+        Instant::now()
+    });
+    let mut stalled = TcpStream::connect(addr).unwrap();
+    stalled.write_all(GET.as_bytes()).unwrap();
+    let took = thread.join().unwrap() - dropped.recv().unwrap();
+    assert!(took > timeout / 2, "{took:?}");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 //! must do is in `contract.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use ch01_sockets::connections::Log;
 use ch02_blocking::server::{self, Options};
 use contract::{Process, Program};
 use event_stream::{Decoder, HEARTBEAT, Item};
 use std::{
+    cell::OnceCell,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         mpsc::{self, Receiver, Sender, TryRecvError},
@@ -24,24 +26,51 @@ const REQUEST: &str = "GET /events HTTP/1.1\r\nHost: test\r\n\r\n";
 /// A server on a free port; it is stopped, and must end, when dropped.
 struct Running {
     addr: SocketAddr,
-    log: Receiver<String>,
+    log: Receiver<(Instant, String)>,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
 }
 
+thread_local! {
+    static FAREWELL: OnceCell<Farewell> = const { OnceCell::new() };
+}
+
+/// Says that a thread of the server has ended.
+struct Farewell(Sender<(Instant, String)>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // A test that has ended reads no more.
+        let _ = self.0.send((Instant::now(), "(a thread ended)".into()));
+    }
+}
+
 impl Running {
     fn start(options: Options) -> Self {
+        Self::serve(move |listener, stop, log| {
+            server::run(listener, &options, stop, log)
+        })
+    }
+
+    fn serve<S>(server: S) -> Self
+    where
+        S: FnOnce(&TcpListener, &Receiver<()>, Log) -> std::io::Result<()>
+            + Send
+            + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = mpsc::channel();
         let (lines, log) = mpsc::channel();
         let log_line = Arc::new(move |line: std::fmt::Arguments<'_>| {
+            FAREWELL.with(|cell| {
+                cell.get_or_init(|| Farewell(lines.clone()));
+            });
             // A test that has ended reads no more.
-            let _ = lines.send(line.to_string());
+            let _ = lines.send((Instant::now(), line.to_string()));
         });
-        let thread = thread::spawn(move || {
-            server::run(&listener, &options, &stopped, log_line)
-        });
+        let thread =
+            thread::spawn(move || server(&listener, &stopped, log_line));
         Self { addr, log, stop: Some(stop), thread: Some(thread) }
     }
 
@@ -57,12 +86,12 @@ impl Running {
         reader
     }
 
-    /// Waits until the server says this.
-    fn says(&self, text: &str) {
+    /// Waits until the server says this; when it did.
+    fn says(&self, text: &str) -> Instant {
         loop {
-            let line = self.log.recv_timeout(PATIENCE).expect(text);
+            let (at, line) = self.log.recv_timeout(PATIENCE).expect(text);
             if line.contains(text) {
-                return;
+                return at;
             }
         }
     }
@@ -237,6 +266,31 @@ fn a_reader_that_does_not_read_is_cut_off_and_delays_nobody() {
     }
 }
 
+/// The framework keeps the chunk that found no room, and tries it once more
+/// when it gives up: that must not take the time a second time.
+#[test]
+fn the_thread_of_a_reader_that_is_cut_off_ends_at_once() {
+    let write_timeout = Duration::from_secs(2);
+    let server = Running::start(Options {
+        every: Duration::from_micros(1),
+        write_timeout,
+        ..Options::default()
+    });
+    let stalled = server.open("");
+    let cut_off = server.says("Cut off");
+    let took = server.says("(a thread ended)") - cut_off;
+    assert!(took < write_timeout / 2, "{took:?}");
+    // Nothing holds the socket: whoever writes to it hears so.
+    until("a reset", || stalled.get_ref().write(b"x").is_err());
+}
+
+#[test]
+fn any_number_of_readers_may_be_allowed() {
+    let max_readers = usize::MAX;
+    let server = Running::start(Options { max_readers, ..Options::default() });
+    next_event(&mut server.open(""));
+}
+
 #[test]
 fn requests_that_are_read_and_requests_that_are_refused() {
     let server = Running::start(Options::default());
@@ -256,14 +310,21 @@ fn requests_that_are_read_and_requests_that_are_refused() {
         (format!("GE{{}} /events HTTP/1.1\r\n{host}"), 400),
         (format!("GET /events http/1.1\r\n{host}"), 400),
         (format!("GET /events HTTP/1.9\r\n{host}"), 400),
+        ("GET /events HTTP/1.1\r\nHost:\r\n".to_owned(), 200),
+        ("GET /events HTTP/1.1\r\nHost: a b\r\n".to_owned(), 400),
+        ("GET /events HTTP/1.1\r\nHost: a/b\r\n".to_owned(), 400),
         (format!("GET /events HTTP/1.1\r\n{host}{host}"), 400),
+        (format!("GET /events HTTP/1.0\r\n{host}{host}"), 400),
         (format!("GET /events HTTP/1.1\r\n{host}A: \0\r\n"), 400),
         (format!("GET /events HTTP/1.1\r\n{host} folded: x\r\n"), 400),
         (format!("GET /events HTTP/1.1\r\n{host}: x\r\n"), 400),
         (format!("GET /events HTTP/1.1\r\n{host}{many}"), 400),
         (format!("GET /events HTTP/1.1\r\n{host}Content-Length: x\r\n"), 400),
-        // A body that does not come is not waited for.
-        (format!("POST /events HTTP/1.1\r\n{host}Content-Length: 9\r\n"), 400),
+        // The body of a kilobyte is not waited for.
+        (
+            format!("POST /events HTTP/1.1\r\n{host}Content-Length: 1024\r\n"),
+            405,
+        ),
         (
             format!(
                 "GET /events HTTP/1.1\r\n{host}Transfer-Encoding: gzip\r\n"
@@ -272,10 +333,93 @@ fn requests_that_are_read_and_requests_that_are_refused() {
         ),
     ] {
         let head = read_head(&mut server.send(&format!("{request}\r\n")));
-        let expected = format!("HTTP/1.1 {status} ");
-        assert!(head.starts_with(&expected), "{request:?} got {head}");
+        let answer = head.split(' ').nth(1).unwrap();
+        assert_eq!(answer, status.to_string(), "{request:?} got {head}");
         assert!(head.to_lowercase().contains("\r\ndate: "), "{head}");
     }
+}
+
+/// What the page lists as the differences between the two chapters.
+#[test]
+fn where_this_server_and_that_of_chapter_1_part() {
+    let head_timeout = Duration::from_millis(200);
+    let ours = Running::start(Options { head_timeout, ..Options::default() });
+    let first = Running::serve(move |listener, stop, log| {
+        use ch01_sockets::server::{Options, run};
+        run(
+            listener,
+            &Options { head_timeout, ..Options::default() },
+            stop,
+            log,
+        )
+    });
+    let get = "GET /events HTTP/1.1\r\nHost: a\r\n";
+    let post = get.replace("GET", "POST");
+    let many = "A: b\r\n".repeat(64);
+    for (request, theirs, here) in [
+        ("GET /events HTTP/2.0\r\n\r\n".to_owned(), 505, 400),
+        (get.replace("1.1", "1.9") + "\r\n", 200, 400),
+        (format!("{get}Transfer-Encoding: gzip\r\n\r\n"), 501, 400),
+        (format!("{get}{many}\r\n"), 200, 400),
+        (format!("{get}A: b\n\r\n"), 200, 400),
+        (get.replace("/events", "ftp://a/events") + "\r\n", 400, 200),
+        (get.replace("/events", "events") + "\r\n", 400, 404),
+        (format!("{post}Content-Length: 9\r\n\r\n"), 405, 408),
+    ] {
+        for (server, status) in [(&first, theirs), (&ours, here)] {
+            let head = read_head(&mut server.send(&request));
+            let expected = format!("HTTP/1.1 {status} ");
+            assert!(head.starts_with(&expected), "{request:?} got {head}");
+        }
+    }
+    for (server, status) in [(&first, 400), (&ours, 408)] {
+        let mut half_closed = server.send(get);
+        half_closed.get_ref().shutdown(Shutdown::Write).unwrap();
+        let head = read_head(&mut half_closed);
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(head.starts_with(&expected), "half closed, got {head}");
+    }
+}
+
+#[test]
+fn a_body_that_comes_late_does_not_change_the_answer() {
+    let server = Running::start(Options::default());
+    for (target, status) in [("/events", 405), ("/elsewhere", 404)] {
+        let mut late = server.send(&format!(
+            "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+        ));
+        // Not to wait for something: to be late.
+        thread::sleep(Duration::from_millis(100));
+        late.get_ref().write_all(b"hello").unwrap();
+        let head = read_head(&mut late);
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(head.starts_with(&expected), "{target} got {head}");
+    }
+}
+
+/// The deadline of the head is the body's, too, where the framework reads it
+/// before it asks: a byte now and then does not put it off.
+#[test]
+fn a_small_body_that_comes_too_slowly_is_answered_408() {
+    let server = Running::start(Options {
+        head_timeout: Duration::from_millis(100),
+        ..Options::default()
+    });
+    let request = "POST /events HTTP/1.1\r\nHost: test\r\n\
+        Content-Length: 1023\r\n\r\n";
+    let mut slow = server.send(request);
+    let mut sent = 0;
+    slow.get_ref().set_nonblocking(true).unwrap();
+    until("an answer", || {
+        thread::sleep(Duration::from_millis(2));
+        // Once it is answered, the peer hears no more of it.
+        sent += slow.get_ref().write(b"x").unwrap_or(0);
+        slow.get_ref().peek(&mut [0]).is_ok()
+    });
+    assert!(sent < 1023, "the body came whole");
+    slow.get_ref().set_nonblocking(false).unwrap();
+    let head = read_head(&mut slow);
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
 }
 
 #[test]

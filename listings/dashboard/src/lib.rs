@@ -95,7 +95,7 @@ enum Role {
               value_parser = interval)]
         heartbeat: Duration,
         /// The most readers at once [default: the chapter's own limit]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = readers)]
         max_readers: Option<NonZeroUsize>,
         #[arg(long, hide = true)]
         until_stdin_closes: bool,
@@ -141,6 +141,15 @@ fn interval(text: &str) -> Result<Duration, String> {
 fn at_least_one(text: &str) -> Result<NonZeroU64, String> {
     let number: u64 = text.parse().map_err(|_| "not a number".to_string())?;
     NonZeroU64::new(number).ok_or_else(|| "must be at least 1".into())
+}
+
+fn readers(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse() {
+        // Each takes a descriptor at least: no process has more.
+        Ok(number @ 1..=1_000_000) => NonZeroUsize::new(number),
+        _ => None,
+    }
+    .ok_or_else(|| "must be a number from 1 to 1000000".into())
 }
 
 /// Runs the chapter with this process's own arguments.

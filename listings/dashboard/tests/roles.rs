@@ -211,6 +211,9 @@ fn wrong_arguments_are_refused_with_2() {
         (&["client", "--events", "0"], "at least 1"),
         (&["client", "--events", "many"], "not a number"),
         (&["server", "--addr", "here"], "invalid socket address"),
+        (&["server", "--max-readers", "0"], "from 1 to 1000000"),
+        (&["server", "--max-readers", "1000001"], "from 1 to 1000000"),
+        (&["server", "--max-readers", "18446744073709551616"], "from 1 to"),
         (&["sever"], "a similar subcommand exists: 'server'"),
         (&["--addr", "127.0.0.1:1", "client"], "cannot be used with"),
     ] {
