@@ -107,6 +107,17 @@ impl Chapter {
         Running::start(&Program::new(self.exe), &args)
     }
 
+    /// Holds `server.txt` and `client.txt`: what both print until the client
+    /// has had three events, and the server has noticed that it left.
+    pub fn shows_both_sides(&self) {
+        let program = Program::new(self.exe);
+        let (every, events) = (["--every", "500ms"], ["--events", "3"]);
+        let (server, client) =
+            transcript::run(&program, &every, &events, self.port).unwrap();
+        self.prints("server", "-- server", &server, self.port);
+        self.prints("client", "-- client --events 3", &client, self.port);
+    }
+
     /// Holds `refused.txt`: what its server prints when each of these comes,
     /// and it answers.
     pub fn shows_refusals(&self, requests: &[&str]) {
