@@ -7,13 +7,14 @@ use std::path::Path;
 
 use crate::{Problem, found, none, planted};
 
+fn is_chapter(name: &str) -> bool {
+    name.strip_prefix("ch").is_some_and(|rest| {
+        rest.split('-').next().unwrap().parse::<u8>().is_ok()
+    })
+}
+
 /// What a crate may import, in its code and beside that in its tests.
 fn allowed(name: &str, import: &str, kind: &str) -> bool {
-    let is_chapter = |name: &str| {
-        name.strip_prefix("ch").is_some_and(|rest| {
-            rest.split('-').next().unwrap().parse::<u8>().is_ok()
-        })
-    };
     let shared = import == "event-stream" || import == "dashboard";
     match name {
         // Its tests need its own features.
@@ -109,4 +110,18 @@ fn a_wrong_arrow_is_found() {
             "listings/ch03-hyper/Cargo.toml:1: ch03-hyper must not import ch01-a (normal)",
         ],
     );
+}
+
+/// A crate that no page and no panel knows would be a chapter without a book.
+#[test]
+fn every_chapter_is_in_the_book() {
+    let root = crate::support::workspace();
+    let summary = std::fs::read_to_string(root.join("src/SUMMARY.md")).unwrap();
+    for package in crate::packages(&root, &["--no-deps"]) {
+        let name = package["name"].as_str().unwrap();
+        if is_chapter(name) {
+            assert!(book::chapter(name).is_some(), "{name} cannot be run");
+            assert!(summary.contains(&format!("({name}.md)")), "{name}");
+        }
+    }
 }
