@@ -3,6 +3,7 @@
 
 use event_stream::{Event, FieldError, MessageEvent};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 use std::{error::Error, fmt};
 use utoipa::ToSchema;
 
@@ -23,10 +24,20 @@ pub enum Feed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Post {
     /// Who says it, in one line.
-    #[schema(min_length = 1, max_length = 40, example = "Ada")]
+    #[schema(
+        min_length = 1,
+        max_length = 40,
+        pattern = r"\S",
+        example = "Ada"
+    )]
     pub author: String,
     /// What is said; LF begins a new line.
-    #[schema(min_length = 1, max_length = 500, example = "Hello.")]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"\S",
+        example = "Hi!"
+    )]
     pub text: String,
 }
 
@@ -36,32 +47,45 @@ impl Post {
     /// The most characters of a text.
     pub const MAX_TEXT: usize = 500;
 
-    /// Holds it against its rules, for whoever takes it from outside.
+    /// Takes a post from outside. It has to be an object: left to itself,
+    /// serde would take the array `["Ada","Hi"]` for a post as well.
     ///
     /// # Errors
-    /// If it breaks one.
-    pub fn check(&self) -> Result<(), Fault> {
+    /// If it is no post, or breaks a rule of one.
+    pub fn parse(object: Map<String, Value>) -> Result<Self, Fault> {
+        let post: Self = serde_json::from_value(Value::Object(object))
+            .map_err(|error| Fault::Shape(error.to_string()))?;
         for (field, value, max) in [
-            ("author", &self.author, Self::MAX_AUTHOR),
-            ("text", &self.text, Self::MAX_TEXT),
+            ("author", &post.author, Self::MAX_AUTHOR),
+            ("text", &post.text, Self::MAX_TEXT),
         ] {
+            if value.trim().is_empty() {
+                return Err(Fault::Blank { field });
+            }
             // As JSON Schema counts, not bytes.
             let count = value.chars().count();
-            if count == 0 || count > max {
+            if count > max {
                 return Err(Fault::Length { field, max, count });
             }
-            let is_bad =
-                |c: char| c.is_control() && !(c == '\n' && field == "text");
+            let is_bad = |c| is_control(c) && !(c == '\n' && field == "text");
             if let Some(character) = value.chars().find(|c| is_bad(*c)) {
                 return Err(Fault::Control { field, character });
             }
         }
-        Ok(())
+        Ok(post)
     }
 }
 
+/// What drives a terminal, or turns the direction of what is written next.
+fn is_control(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
+}
+
 /// Events that the server no longer has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema,
+)]
 pub struct Missed {
     /// How many; `null` if that is not known, since the reader's last event
     /// ID is from before a restart, or from elsewhere.
@@ -117,9 +141,16 @@ pub enum FeedError {
 // ANCHOR_END: convert
 
 /// What is wrong with a post.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing, or too many characters.
+    /// It has not the fields of one; what serde says.
+    Shape(String),
+    /// There is nothing in it but white space.
+    Blank {
+        /// In which field.
+        field: &'static str,
+    },
+    /// Too many characters.
     Length {
         /// In which field.
         field: &'static str,
@@ -128,7 +159,7 @@ pub enum Fault {
         /// How many there are.
         count: usize,
     },
-    /// A control character that has no place there.
+    /// A control character that does not belong there.
     Control {
         /// In which field.
         field: &'static str,
@@ -140,8 +171,10 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Shape(error) => write!(f, "{error}"),
+            Self::Blank { field } => write!(f, "{field}: nothing is in it"),
             Self::Length { field, max, count } => {
-                write!(f, "{field}: 1 to {max} characters, not {count}")
+                write!(f, "{field}: at most {max} characters, not {count}")
             }
             Self::Control { field, character } => {
                 write!(f, "{field}: the character {character:?} is not allowed")
@@ -151,6 +184,16 @@ impl fmt::Display for Fault {
 }
 
 impl Error for Fault {}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.events {
+            Some(1) => write!(f, "1 event"),
+            Some(events) => write!(f, "{events} events"),
+            None => write!(f, "nobody knows how many events"),
+        }
+    }
+}
 
 fn json(
     event_type: &'static str,

@@ -17,7 +17,7 @@ use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::timeout;
-use utoipa::ToSchema;
+use utoipa::{ToResponse, ToSchema};
 
 use crate::feed::{Fault, FeedError};
 
@@ -66,7 +66,11 @@ where
 // ANCHOR_END: event_stream
 
 /// Why a request is refused, as RFC 9457 writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToResponse, ToSchema)]
+#[response(
+    description = "Refused; `detail` says why",
+    content_type = "application/problem+json"
+)]
 pub struct Problem {
     /// The status of the response.
     #[schema(example = 422)]
@@ -75,7 +79,7 @@ pub struct Problem {
     #[schema(example = "Unprocessable Entity")]
     pub title: String,
     /// What to change.
-    #[schema(example = "author: 1 to 40 characters, not 0")]
+    #[schema(example = "author: nothing is in it")]
     pub detail: String,
 }
 

@@ -2,48 +2,71 @@
 
 use crate::{
     docs,
-    feed::{Feed, Post},
-    hub::Hub,
+    feed::{Feed, FeedError, Post},
+    hub::{Block, Hub, Reader, Says},
     reply::{EventStream, Problem},
 };
 use axum::{
     Json, Router,
     extract::{
-        DefaultBodyLimit, Extension, FromRequestParts, Request, State,
+        DefaultBodyLimit, FromRequestParts, Request, State,
         rejection::JsonRejection,
     },
     http::{
-        HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE,
+        HeaderName, HeaderValue, Method, StatusCode,
+        header::{CONTENT_TYPE, HOST, ORIGIN},
         request::Parts,
+        uri::Authority,
     },
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use ch03_hyper::connections::{self, Limits, Log, Peer};
-use event_stream::{Decoder, History, Item, MIME_TYPE};
-use futures::{StreamExt, TryStreamExt, stream};
+use event_stream::{Event, History, MIME_TYPE, Retry};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::{
     convert::Infallible,
+    future::ready,
     hash::{BuildHasher, RandomState},
     io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, interval_at},
+    time::{Instant, interval_at, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower_http::{
-    compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer,
-};
+use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// Connections beyond the readers: for those that post, ask for the
+/// description, or are refused.
+const SPARE_CONNECTIONS: usize = 64;
+
+/// What the body of a request may have. A post is smaller, even if every
+/// character of it is escaped.
+const MAX_BODY: usize = 8 * 1024;
+
+/// Who sent a request that did not come over a connection.
+const NOBODY: Peer =
+    Peer(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+
+/// Within which bounds a reconnection time is drawn, in milliseconds.
+const RECONNECTION: Range<u64> = 2_000..5_000;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+// ANCHOR: app
 /// The times and the limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -82,24 +105,16 @@ impl Default for Options {
     }
 }
 
-/// Connections beyond the readers: for those that post, ask for the
-/// description, or are refused.
-const SPARE_CONNECTIONS: usize = 64;
-
-/// What the body of a request may have. A post is smaller, even if every
-/// character of it is escaped.
-const MAX_BODY: usize = 8 * 1024;
-
 /// What every request has in common; a clone is the same.
 #[derive(Clone)]
 pub struct App {
-    /// Where events are published.
-    pub hub: Arc<Hub>,
+    hub: Arc<Hub>,
     options: Options,
-    places: Arc<Semaphore>,
+    seats: Arc<Semaphore>,
     stop: CancellationToken,
     log: Log,
 }
+// ANCHOR_END: app
 
 impl App {
     /// An app without events, which serves until `stop` is cancelled.
@@ -110,15 +125,33 @@ impl App {
         let run = RandomState::new().hash_one(());
         let history =
             History::new(run, options.kept_events, options.kept_bytes);
-        // A semaphore has more places than any system has sockets.
-        let places = options.max_readers.min(Semaphore::MAX_PERMITS);
+        // A semaphore has more permits than any system has sockets.
+        let seats = options.max_readers.min(Semaphore::MAX_PERMITS);
         Self {
             hub: Arc::new(Hub::new(history, options.behind)),
             options,
-            places: Arc::new(Semaphore::new(places)),
+            seats: Arc::new(Semaphore::new(seats)),
             stop,
             log,
         }
+    }
+
+    /// Publishes an event, says so, and returns its ID.
+    ///
+    /// # Errors
+    /// If the event cannot be written; then it has not been published.
+    pub fn publish(&self, feed: &Feed) -> Result<String, FeedError> {
+        let event = Event::try_from(feed)?;
+        let data = event.data().to_owned();
+        Ok(self.hub.publish(event, |number| {
+            (self.log)(format_args!("Published event {number}: {data}"));
+        }))
+    }
+
+    /// How many readers there are.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.hub.readers()
     }
 }
 
@@ -147,30 +180,201 @@ pub async fn run(listener: TcpListener, app: App) -> io::Result<()> {
 async fn greet(app: &App) -> Infallible {
     let every = app.options.every;
     let mut ticks = interval_at(Instant::now() + every, every);
+    let mut number: u64 = 0;
     loop {
         ticks.tick().await;
-        let greeting =
-            |number| Feed::Greeting(format!("Hello! This is event {number}"));
-        if let Err(error) = app.hub.publish(greeting) {
+        number += 1;
+        let text = format!("Hello! This is event {number}");
+        if let Err(error) = app.publish(&Feed::Greeting(text)) {
             (app.log)(format_args!("Cannot publish: {error}"));
         }
     }
 }
 // ANCHOR_END: run
 
+// ANCHOR: seat
+/// A reader's seat, taken for as long as this lives. A handler that streams
+/// asks for one as for any other argument.
+pub struct Seat {
+    app: App,
+    peer: Peer,
+    last_event_id: Option<String>,
+    is_streaming: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl FromRequestParts<App> for Seat {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &App,
+    ) -> Result<Self, Problem> {
+        let seats = Arc::clone(&app.seats);
+        let permit = seats.try_acquire_owned().map_err(|_| {
+            let why = "All seats are taken: come back later.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
+        })?;
+        // What is no UTF-8 is an ID that no event has.
+        let id = parts.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty());
+        Ok(Self {
+            app: app.clone(),
+            peer: parts.extensions.get().copied().unwrap_or(NOBODY),
+            last_event_id: id
+                .map(|id| String::from_utf8_lossy(id.as_bytes()).into()),
+            is_streaming: false,
+            _permit: permit,
+        })
+    }
+}
+
+impl Seat {
+    /// A reader of what comes after the event that the request names.
+    ///
+    /// # Errors
+    /// If the reader cannot be told what it missed.
+    pub fn reader(&self) -> Result<Reader, FeedError> {
+        self.app.hub.subscribe(self.last_event_id.as_deref())
+    }
+
+    /// The response: `blocks`, from a [`Reader`] or made of what it gives,
+    /// until the app stops.
+    pub fn stream(
+        mut self,
+        blocks: impl Stream<Item = Result<Block, FeedError>> + Send + 'static,
+    ) -> Response {
+        // A time of its own for each: readers that lose a server together
+        // must not come back together.
+        let Range { start, end } = RECONNECTION;
+        let time = start + RandomState::new().hash_one(()) % (end - start);
+        let retry = Retry::new(Duration::from_millis(time));
+        let encoded = retry.to_string().into();
+        let retry = Block { says: Says::Nothing, encoded };
+
+        let heartbeat = self.app.options.heartbeat;
+        let stopped = self.app.stop.clone().cancelled_owned();
+        let encoded = stream::once(ready(Ok(retry)))
+            .chain(blocks)
+            .map_ok(move |block| self.sent(block))
+            .take_until(stopped);
+        EventStream { encoded, heartbeat }.into_response()
+    }
+
+    fn sent(&mut self, block: Block) -> Bytes {
+        self.is_streaming = true;
+        let (peer, log) = (self.peer, &self.app.log);
+        match block.says {
+            Says::Nothing => {}
+            Says::Event(number) => {
+                log(format_args!("Sent event {number} to {peer}"));
+            }
+            Says::Missed(missed) => {
+                log(format_args!("Told {peer} that it missed {missed}"));
+            }
+        }
+        block.encoded
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // The body of a HEAD is dropped before anybody asked for a block.
+        if self.is_streaming && !self.app.stop.is_cancelled() {
+            (self.app.log)(format_args!("Client disconnected: {}", self.peer));
+        }
+    }
+}
+// ANCHOR_END: seat
+
+// ANCHOR: routes
+/// The stream
+///
+/// Greetings, what is posted, and what this reader missed. A reader that
+/// sends the ID of the last event that it has gets all that came after it.
+#[utoipa::path(
+    get,
+    path = "/events",
+    params(("Last-Event-ID" = Option<String>, Header,
+        description = "The ID of the last event that the reader has")),
+    responses(
+        (status = 200, description = "Events, without end",
+            content_type = "text/event-stream", item_schema = Feed),
+        (status = 400, response = inline(Problem)),
+        (status = 421, response = inline(Problem)),
+        (status = 500, response = inline(Problem)),
+        (status = 503, response = inline(Problem)),
+    ),
+)]
+async fn events(seat: Seat) -> Result<Response, Problem> {
+    let reader = seat.reader()?;
+    Ok(seat.stream(reader.into_stream()))
+}
+
+/// Publish
+///
+/// Every reader of the stream gets it.
+#[utoipa::path(
+    post,
+    path = "/messages",
+    request_body = Post,
+    responses(
+        (status = 202, description = "On its way", body = Published),
+        (status = 400, response = inline(Problem)),
+        (status = 403, response = inline(Problem)),
+        (status = 408, response = inline(Problem)),
+        (status = 413, response = inline(Problem)),
+        (status = 415, response = inline(Problem)),
+        (status = 421, response = inline(Problem)),
+        (status = 422, response = inline(Problem)),
+        (status = 500, response = inline(Problem)),
+    ),
+)]
+async fn publish(
+    State(app): State<App>,
+    body: Result<Json<Map<String, Value>>, JsonRejection>,
+) -> Result<(StatusCode, Json<Published>), Problem> {
+    let Json(object) = body?;
+    let post = Post::parse(object)?;
+    let id = app.publish(&Feed::Posted(post))?;
+    Ok((StatusCode::ACCEPTED, Json(Published { id })))
+}
+
+/// What became of a post.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Published {
+    /// The ID of the event that carries it.
+    pub id: String,
+}
+// ANCHOR_END: routes
+
 // ANCHOR: router
-/// The routes, which are also what `/openapi.json` describes.
+/// The routes, which are also what `/openapi.json` describes, and the layers
+/// around them.
 pub fn router(app: App) -> Router {
     let (routes, api) = OpenApiRouter::with_openapi(docs::Api::openapi())
         .routes(routes!(events))
         .routes(routes!(publish))
         .split_for_parts();
-    let routes = routes
+    let origins = ORIGINS.map(HeaderValue::from_static);
+    routes
         .route("/openapi.json", get(Json(api)))
         .merge(docs::page())
         .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method);
-    layered(routes, &app).with_state(app)
+        .method_not_allowed_fallback(wrong_method)
+        // From the inside out: a request passes the last of these first.
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(app.clone(), in_time))
+        // Not what is an event stream, nor what is small.
+        .layer(CompressionLayer::new())
+        .layer(
+            CorsLayer::new()
+                .allow_origin(origins)
+                .allow_methods([Method::GET, Method::POST])
+                .allow_headers([CONTENT_TYPE, LAST_EVENT_ID]),
+        )
+        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn_with_state(app.clone(), tell))
+        .with_state(app)
 }
 
 async fn not_found() -> Problem {
@@ -185,43 +389,66 @@ async fn wrong_method() -> Problem {
 // ANCHOR_END: router
 
 // ANCHOR: layers
-/// From the inside out: a request passes the last of these first.
-fn layered(routes: Router<App>, app: &App) -> Router<App> {
-    let origins = ["http://127.0.0.1:3000", "http://localhost:3000"];
-    let fields = [CONTENT_TYPE, LAST_EVENT_ID];
-    routes
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        // Until the head of the response: a body may take as long as it does.
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::REQUEST_TIMEOUT,
-            app.options.timeout,
-        ))
-        // Not what is an event stream, nor what is small.
-        .layer(CompressionLayer::new())
-        .layer(
-            CorsLayer::new()
-                .allow_origin(origins.map(HeaderValue::from_static))
-                .allow_methods([Method::GET, Method::POST])
-                .allow_headers(fields),
-        )
-        .layer(middleware::from_fn_with_state(app.clone(), tell))
+/// Limits the time until a response has its head. The body may take as long
+/// as it does.
+async fn in_time(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let response = timeout(app.options.timeout, next.run(request)).await;
+    response.map_err(|_| {
+        let why = "The request was not complete in time.";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, why)
+    })
+}
+
+/// Whose pages may read and post, beside our own: those of the book.
+const ORIGINS: [&str; 2] = ["http://127.0.0.1:3000", "http://localhost:3000"];
+
+/// The names of this machine that no DNS server can give to another.
+const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Lets pass what a browser may send for one of our pages, and what comes
+/// from no browser.
+async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
+    if !connections::has_good_host(&request) {
+        let why = "The request must name its host, once.";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, why));
+    }
+    let host = request.headers().get(HOST);
+    let host = host.map_or("", |host| host.to_str().unwrap_or_default());
+    let Peer(peer) = Peer::of(&request);
+    if peer.ip().to_canonical().is_loopback() && !host.is_empty() {
+        let name = host.parse::<Authority>();
+        let name = name.as_ref().map_or("", Authority::host);
+        if !LOCAL.iter().any(|local| name.eq_ignore_ascii_case(local)) {
+            let why = format!("Here is {}, and not {host}.", LOCAL[0]);
+            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, why));
+        }
+    }
+    let own = format!("http://{host}");
+    let is_ours = |origin: &HeaderValue| {
+        origin == &own || ORIGINS.iter().any(|ours| origin == ours)
+    };
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    if !request.method().is_safe() && !origins.all(is_ours) {
+        let why = "Pages of that origin may not change anything here.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+    }
+    Ok(next.run(request).await)
 }
 // ANCHOR_END: layers
 
-/// Refuses what has no good `Host`, and says what becomes of a request: the
-/// outermost layer sees what the others have made of the response.
+/// Says what becomes of a request: the outermost layer sees what the others
+/// have made of the response.
 async fn tell(
     State(app): State<App>,
-    Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
-    let response = if connections::has_good_host(&request) {
-        next.run(request).await
-    } else {
-        let why = "The request must name its host, once.";
-        Problem::new(StatusCode::BAD_REQUEST, why).into_response()
-    };
+    let peer = Peer::of(&request);
+    let response = next.run(request).await;
     let status = response.status();
     let content_type = response.headers().get(CONTENT_TYPE);
     if content_type.is_some_and(|value| value == MIME_TYPE) {
@@ -236,133 +463,3 @@ async fn tell(
     }
     response
 }
-
-// ANCHOR: events
-/// The stream
-///
-/// Greetings, what is posted, and what this reader missed. A reader that
-/// sends the ID of the last event that it has gets all that came after it.
-#[utoipa::path(
-    get,
-    path = "/events",
-    params(("Last-Event-ID" = Option<String>, Header,
-        description = "The ID of the last event that the reader has")),
-    responses(
-        (status = 200, description = "Events, without end",
-            content_type = "text/event-stream", item_schema = Feed),
-        (status = 503, description = "All places are taken", body = Problem,
-            content_type = "application/problem+json"),
-    ),
-)]
-async fn events(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    LastEventId(last_event_id): LastEventId,
-    method: Method,
-) -> Result<Response, Problem> {
-    let heartbeat = app.options.heartbeat;
-    if method == Method::HEAD {
-        let encoded = stream::empty::<Result<_, Infallible>>();
-        return Ok(EventStream { encoded, heartbeat }.into_response());
-    }
-    let place = Arc::clone(&app.places).try_acquire_owned().map_err(|_| {
-        let why = "All places are taken: come back later.";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
-    })?;
-    let reader = app.hub.subscribe(last_event_id.as_deref())?;
-    let stopped = app.stop.clone().cancelled_owned();
-    let watch = Watch { app, peer, _place: place };
-    let encoded = reader
-        .into_stream()
-        .inspect_ok(move |encoded| watch.sent(encoded))
-        .take_until(stopped);
-    Ok(EventStream { encoded, heartbeat }.into_response())
-}
-
-/// The ID of the last event that a reader has, if it says so. What is no
-/// UTF-8 is an ID that no event has.
-struct LastEventId(Option<String>);
-
-impl<S: Sync> FromRequestParts<S> for LastEventId {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        _: &S,
-    ) -> Result<Self, Infallible> {
-        let id = parts.headers.get(LAST_EVENT_ID);
-        let id = id.filter(|id| !id.is_empty());
-        Ok(Self(id.map(|id| String::from_utf8_lossy(id.as_bytes()).into())))
-    }
-}
-// ANCHOR_END: events
-
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// Says what a reader is sent, and that it left.
-struct Watch {
-    app: App,
-    peer: Peer,
-    /// Its place among the readers, given back when dropped.
-    _place: OwnedSemaphorePermit,
-}
-
-impl Watch {
-    fn sent(&self, mut encoded: &[u8]) {
-        // Every reader has the same bytes; what they say is in them.
-        if let Ok(Some(Item::Event(event))) = Decoder::new().next(&mut encoded)
-        {
-            let id = event.last_event_id;
-            let number = id.rsplit('-').next().unwrap_or(id);
-            let (peer, data) = (self.peer, event.data);
-            (self.app.log)(format_args!(
-                "Sent event {number} to {peer}: {data}"
-            ));
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if !self.app.stop.is_cancelled() {
-            (self.app.log)(format_args!("Client disconnected: {}", self.peer));
-        }
-    }
-}
-
-// ANCHOR: publish
-/// Publish
-///
-/// Every reader of the stream gets it.
-#[utoipa::path(
-    post,
-    path = "/messages",
-    responses(
-        (status = 202, description = "On its way", body = Published),
-        (status = 400, description = "No JSON", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 413, description = "Too long", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 415, description = "Not application/json", body = Problem,
-            content_type = "application/problem+json"),
-        (status = 422, description = "Not a post", body = Problem,
-            content_type = "application/problem+json"),
-    ),
-)]
-async fn publish(
-    State(app): State<App>,
-    post: Result<Json<Post>, JsonRejection>,
-) -> Result<(StatusCode, Json<Published>), Problem> {
-    let Json(post) = post?;
-    post.check()?;
-    let id = app.hub.publish(|_| Feed::Posted(post))?;
-    Ok((StatusCode::ACCEPTED, Json(Published { id })))
-}
-
-/// What became of a post.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Published {
-    /// The ID of the event that carries it.
-    pub id: String,
-}
-// ANCHOR_END: publish

@@ -12,13 +12,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use bytes::Bytes;
 use ch03_hyper::{client::GivenUp, connections::Peer};
 use ch04_axum::{
     client::{self, Update},
     feed::{Feed, FeedError, Post},
-    reply::{EventStream, Problem},
-    server::{self, App},
+    hub::{Block, Says},
+    reply::Problem,
+    server::{self, App, Options, Seat},
 };
 use common::{NEVER, Running, quiet, request, silent, soon};
 use event_stream::{Decoder, Event, Item, Items, MessageEvent};
@@ -26,17 +26,17 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-fn posted(text: &str) -> impl FnOnce(u64) -> Feed {
-    let post = Post { author: "Ada".into(), text: text.into() };
-    |_| Feed::Posted(post)
+fn posted(text: &str) -> Feed {
+    Feed::Posted(Post { author: "Ada".into(), text: text.into() })
 }
 
 /// The items of a response's body.
@@ -56,53 +56,70 @@ struct Wanted {
 }
 
 async fn some_events(
-    State(app): State<App>,
     Query(Wanted { types }): Query<Wanted>,
-) -> Result<impl IntoResponse, Problem> {
+    seat: Seat,
+) -> Result<Response, Problem> {
     let is_wanted = move |event_type: &str| {
         let types = types.as_deref();
         types.is_none_or(|t| t.split(',').any(|wanted| wanted == event_type))
     };
-    let events = app.hub.subscribe(None)?.into_stream();
-    let encoded = events.map_ok(move |encoded| only(&is_wanted, encoded));
-    Ok(EventStream { encoded, heartbeat: Duration::from_secs(15) })
+    let blocks = seat.reader()?.into_stream();
+    Ok(seat.stream(blocks.map_ok(move |block| only(&is_wanted, block))))
 }
 
-/// The event, or its ID alone.
-fn only(is_wanted: impl Fn(&str) -> bool, encoded: Bytes) -> Bytes {
-    match Decoder::new().next(&mut &*encoded) {
-        Ok(Some(Item::Event(event))) if !is_wanted(event.event_type) => {
-            format!("id: {}\n\n", event.last_event_id).into()
-        }
-        _ => encoded,
+/// The block, or in place of an event that is not wanted its ID alone. That
+/// events are missing is for every reader.
+fn only(is_wanted: impl Fn(&str) -> bool, block: Block) -> Block {
+    if let Says::Event(_) = block.says
+        && let Ok(Some(Item::Event(event))) =
+            Decoder::new().next(&mut &*block.encoded)
+        && !is_wanted(event.event_type)
+    {
+        let encoded = format!("id: {}\n\n", event.last_event_id).into();
+        return Block { says: Says::Nothing, encoded };
     }
+    block
 }
 // ANCHOR_END: types
 
 #[tokio::test]
 async fn a_reader_may_choose_among_the_types() {
-    let app = silent(quiet());
+    let app = silent(Options { kept_events: 3, ..quiet() });
     let routes = Router::new()
         .route("/events", get(some_events))
         .with_state(app.clone());
-    let path = "/events?types=posted,missed";
-    let response = routes.oneshot(request("GET", path, &[], "")).await;
-    let mut items = items(response.unwrap());
-    app.hub.publish(|_| Feed::Greeting("Hello!".into())).unwrap();
-    let id = app.hub.publish(posted("Hi")).unwrap();
-    let mut seen = Vec::new();
-    for _ in 0..3 {
-        seen.push(soon("an item", items.next()).await.unwrap().unwrap());
-    }
-    // Its place; that of the greeting; the post.
-    assert!(
-        matches!(&seen[0], Item::LastEventId(place) if place.ends_with("-0"))
-    );
-    assert!(
-        matches!(&seen[1], Item::LastEventId(place) if place.ends_with("-1"))
-    );
-    let Item::Event(event) = &seen[2] else { panic!("{seen:?}") };
-    assert_eq!((&*event.event_type, &event.last_event_id), ("posted", &id));
+    // What a connection has until `id`, one word an item.
+    let read = async |last_event_id: &str, id: &str| {
+        let fields = [("Last-Event-ID", last_event_id)];
+        let ask = request("GET", "/events?types=posted", &fields, "");
+        let mut items = items(routes.clone().oneshot(ask).await.unwrap());
+        let mut seen = Vec::new();
+        loop {
+            let item = soon("an item", items.next()).await.unwrap().unwrap();
+            let (what, at) = match item {
+                Item::ReconnectionTime(_) => continue,
+                Item::LastEventId(at) => ("-".to_owned(), at),
+                Item::Event(event) => (event.event_type, event.last_event_id),
+                Item::Comment(_) => panic!("a comment"),
+            };
+            seen.push(what);
+            if at == id {
+                break seen;
+            }
+        }
+    };
+    let greet = || app.publish(&Feed::Greeting("Hello!".into())).unwrap();
+    let post = || app.publish(&posted("Hi")).unwrap();
+    let first = greet();
+    let zero = first.replace("-1", "-0");
+    let (_, third) = (post(), greet());
+    assert_eq!(read(&zero, &third).await, ["-", "posted", "-"]);
+    // It comes back with the ID of a greeting, for what came since.
+    let fourth = post();
+    assert_eq!(read(&third, &fourth).await, ["posted"]);
+    // Events 1 and 2 are gone, and it is told, though it did not ask.
+    let fifth = greet();
+    assert_eq!(read(&zero, &fifth).await, ["missed", "-", "posted", "-"]);
 }
 
 // ANCHOR: quota
@@ -120,6 +137,13 @@ const MAX_ADDRESSES: usize = 10_000;
 impl Quota {
     /// Counts one post; the time to wait if that is too many.
     fn take(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
+        // Whoever has one address of version 6 has 2^64 of them.
+        let from = match from.to_canonical() {
+            IpAddr::V6(ip) => {
+                Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into()
+            }
+            ip @ IpAddr::V4(_) => ip,
+        };
         let mut counts =
             self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let (began, counts) = &mut *counts;
@@ -187,6 +211,17 @@ async fn past_the_quota_429() {
             assert!(seconds.parse::<u64>().unwrap() <= NEVER.as_secs() + 1);
         }
     }
+    let network = |ip: &str| ip.parse::<IpAddr>().unwrap();
+    for (from, is_taken) in [
+        ("2001:db8:0:1::1", true),
+        ("2001:db8:0:1::2", true),
+        ("2001:db8:0:1:ffff::", false),
+        ("2001:db8:0:2::1", true),
+        ("::ffff:127.0.0.1", false),
+    ] {
+        let took = quota.take(network(from), began);
+        assert_eq!(took.is_ok(), is_taken, "{from}");
+    }
     // Reading is no posting, and time heals.
     let head = request("HEAD", "/events", &[], "");
     assert_eq!(routes(one).oneshot(head).await.unwrap().status(), 200);
@@ -210,7 +245,7 @@ impl Drop for Present {
 
 impl Presence {
     /// An event of type `presence` now, and at each change.
-    fn events(&self) -> impl Stream<Item = Result<Bytes, FeedError>> + use<> {
+    fn events(&self) -> impl Stream<Item = Result<Block, FeedError>> + use<> {
         self.0.send_modify(|count| *count += 1);
         let present = Present(self.0.clone());
         let mut counts = self.0.subscribe();
@@ -220,35 +255,39 @@ impl Presence {
             let count = counts.borrow_and_update().to_string();
             // No ID: the reader keeps that of the last event it may ask after.
             let event = Event::new(count).with_type("presence");
-            let encoded = event.map(|event| event.to_string().into());
-            Some((encoded.map_err(FeedError::Field), (present, counts)))
+            let block = event.map_err(FeedError::Field).map(|event| Block {
+                says: Says::Nothing,
+                encoded: event.to_string().into(),
+            });
+            Some((block, (present, counts)))
         })
     }
 }
 
 async fn events_and_presence(
-    State(app): State<App>,
     Extension(presence): Extension<Presence>,
-) -> Result<impl IntoResponse, Problem> {
-    let events = app.hub.subscribe(None)?.into_stream();
-    let encoded = stream::select(events, presence.events());
-    Ok(EventStream { encoded, heartbeat: Duration::from_secs(15) })
+    seat: Seat,
+) -> Result<Response, Problem> {
+    let events = seat.reader()?.into_stream();
+    Ok(seat.stream(stream::select(events, presence.events())))
 }
 // ANCHOR_END: presence
 
 #[tokio::test]
 async fn presence_is_told_and_never_replayed() {
-    let app = silent(quiet());
+    let stop = CancellationToken::new();
+    let app = App::new(quiet(), stop.clone(), Arc::new(|_| ()));
     let presence = Presence(watch::Sender::new(0));
     let routes = Router::new()
         .route("/events", get(events_and_presence))
         .layer(Extension(presence.clone()))
         .with_state(app.clone());
-    let open = async || {
-        let ask = request("GET", "/events", &[], "");
+    let open = async |last_event_id: &str| {
+        let fields = [("Last-Event-ID", last_event_id)];
+        let ask = request("GET", "/events", &fields, "");
         items(routes.clone().oneshot(ask).await.unwrap())
     };
-    let mut first = open().await;
+    let mut first = open("").await;
     let mut event = async |wanted: &str| loop {
         let item = soon(wanted, first.next()).await.unwrap().unwrap();
         match item {
@@ -257,10 +296,10 @@ async fn presence_is_told_and_never_replayed() {
         }
     };
     assert_eq!(event("presence").await.data, "1");
-    let id = app.hub.publish(posted("Hi")).unwrap();
+    let id = app.publish(&posted("Hi")).unwrap();
     assert_eq!(event("posted").await.last_event_id, id);
 
-    let second = open().await;
+    let second = open("").await;
     let MessageEvent { data, last_event_id, .. } = event("presence").await;
     assert_eq!((&*data, &last_event_id), ("2", &id));
     drop(second);
@@ -273,6 +312,22 @@ async fn presence_is_told_and_never_replayed() {
         panic!("known");
     };
     assert!(matches!(error, FeedError::Unknown(_)));
+
+    // One that comes back has what it lacks, and how things stand now.
+    let next = app.publish(&posted("Still there?")).unwrap();
+    let mut again = open(&id).await;
+    let mut seen = HashMap::new();
+    while seen.len() < 2 {
+        let item = soon("an event", again.next()).await.unwrap().unwrap();
+        if let Item::Event(event) = item {
+            seen.insert(event.event_type, event.data);
+        }
+    }
+    assert!(seen["posted"].contains("Still there?"), "{next}");
+    assert_eq!(seen["presence"], "2");
+    // And an end, though the counts have none.
+    stop.cancel();
+    while soon("the end", again.next()).await.is_some() {}
 }
 
 // ANCHOR: posts
@@ -294,7 +349,7 @@ fn posts(
 #[tokio::test]
 async fn only_the_posts() {
     let every = Duration::from_millis(1);
-    let mut server = Running::start(server::Options { every, ..quiet() }).await;
+    let mut server = Running::start(Options { every, ..quiet() }).await;
     let url = format!("http://{}/events", server.addr);
     let mut posts = pin!(posts(&url).unwrap());
     let read = async {

@@ -2,22 +2,14 @@
 //! things can happen in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use bytes::Bytes;
 use ch04_axum::{
     feed::{Fault, Feed, FeedError, Missed, Post},
-    hub::{Hub, Reader},
+    hub::{Block, Hub, Reader, Says},
 };
 use event_stream::{Decoder, Event, History, Item, MessageEvent};
 use futures::{FutureExt, StreamExt};
-use std::{
-    hint, iter,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use serde_json::{Value, json};
+use std::{iter, sync::Arc, thread, time::Duration};
 use tokio::time::timeout;
 
 /// Far more than anything here takes.
@@ -75,29 +67,53 @@ fn what_a_newer_server_sends_does_not_stop_an_older_client() {
     assert!(matches!(error, FeedError::Data("posted", _)), "{error}");
 }
 
+fn parsed(json: Value) -> Result<Post, Fault> {
+    let Value::Object(object) = json else { panic!("{json}") };
+    Post::parse(object)
+}
+
 #[test]
 fn posts_are_held_against_their_rules() {
+    let json =
+        |author: &str, text: &str| json!({ "author": author, "text": text });
     let full = |count| "ä".repeat(count);
     let (author, text) = (Post::MAX_AUTHOR, Post::MAX_TEXT);
-    for good in [
-        post("A", "B"),
-        post(&full(author), &full(text)),
-        post("Ada Lovelace", "two\nlines"),
+    for (a, t) in [
+        ("A", "B"),
+        (&*full(author), &*full(text)),
+        ("Ada Lovelace", "two\nlines"),
+        (" Ada ", " taken as it is "),
+        // Joined by a zero-width joiner.
+        ("👩\u{200d}🔬", "\u{200f}שלום"),
     ] {
-        good.check().unwrap();
+        assert_eq!(parsed(json(a, t)), Ok(post(a, t)));
     }
-    let length = |field, max, count| Fault::Length { field, max, count };
+    let length = |field, max| Fault::Length { field, max, count: max + 1 };
     let control = |field, character| Fault::Control { field, character };
-    for (bad, fault) in [
-        (post("", "B"), length("author", author, 0)),
-        (post("A", ""), length("text", text, 0)),
-        (post(&full(author + 1), "B"), length("author", author, author + 1)),
-        (post("A", &full(text + 1)), length("text", text, text + 1)),
-        (post("A\nB", "C"), control("author", '\n')),
-        (post("A", "\u{1b}[2J"), control("text", '\u{1b}')),
-        (post("A", "B\r\n"), control("text", '\r')),
+    let blank = |field| Fault::Blank { field };
+    for (a, t, fault) in [
+        ("", "B", blank("author")),
+        ("A", "", blank("text")),
+        (" \u{3000}\t", "B", blank("author")),
+        ("A", "\n \n", blank("text")),
+        (&*full(author + 1), "B", length("author", author)),
+        ("A", &*full(text + 1), length("text", text)),
+        ("A\nB", "C", control("author", '\n')),
+        ("A", "\u{1b}[2J", control("text", '\u{1b}')),
+        ("A", "B\r\n", control("text", '\r')),
+        ("\u{202e}adA", "B", control("author", '\u{202e}')),
+        ("A", "\u{2066}B", control("text", '\u{2066}')),
     ] {
-        assert_eq!(bad.check(), Err(fault), "{bad:?}");
+        assert_eq!(parsed(json(a, t)), Err(fault), "{a:?} {t:?}");
+    }
+    for (json, fault) in [
+        (json!({}), "missing field `author`"),
+        (
+            json!({ "author": 1, "text": "B" }),
+            "invalid type: integer `1`, expected a string",
+        ),
+    ] {
+        assert_eq!(parsed(json), Err(Fault::Shape(fault.into())));
     }
 }
 
@@ -107,19 +123,32 @@ fn hub(kept: usize, behind: usize) -> Arc<Hub> {
 }
 
 fn publish(hub: &Hub) -> String {
-    hub.publish(|number| Feed::Greeting(number.to_string())).unwrap()
+    let mut number = 0;
+    let id = hub.publish(Event::new("."), |told| number = told);
+    assert_eq!(id, format!("5eed-{number}"));
+    id
 }
 
-/// The next piece; a test that waits for it too long has failed.
-async fn next(reader: &mut Reader) -> Bytes {
+/// The next block; a test that waits for it too long has failed.
+async fn next(reader: &mut Reader) -> Block {
     let next = timeout(PATIENCE, reader.next()).await;
-    next.expect("an event").unwrap().unwrap()
+    next.expect("a block").unwrap().unwrap()
 }
 
-/// The data of the next event; an ID alone in parentheses.
-async fn data(reader: &mut Reader) -> String {
-    decoded(&next(reader).await)
-        .map_or_else(|id| format!("({id})"), |event| event.data)
+/// What the next block says.
+async fn says(reader: &mut Reader) -> Says {
+    next(reader).await.says
+}
+
+/// What there is for a reader by now.
+fn there(reader: &mut Reader) -> Vec<Says> {
+    iter::from_fn(|| reader.next().now_or_never()?)
+        .map(|block| block.unwrap().says)
+        .collect()
+}
+
+fn missed(events: Option<u64>) -> Says {
+    Says::Missed(Missed { events })
 }
 
 #[tokio::test]
@@ -130,14 +159,14 @@ async fn an_event_is_encoded_once_for_all() {
     readers.push(hub.subscribe(Some("5eed-0")).unwrap());
     assert_eq!(hub.readers(), 4);
     publish(&hub);
-    let mut places = Vec::new();
+    let mut addresses = Vec::new();
     for (number, reader) in readers.iter_mut().enumerate() {
         if number < 3 {
-            assert_eq!(data(reader).await, "(5eed-0)");
+            assert_eq!(says(reader).await, Says::Nothing);
         }
-        places.push(next(reader).await.as_ptr());
+        addresses.push(next(reader).await.encoded.as_ptr());
     }
-    assert!(places.iter().all(|place| *place == places[0]));
+    assert!(addresses.iter().all(|address| *address == addresses[0]));
     drop(readers);
     assert_eq!(hub.readers(), 0);
 }
@@ -147,46 +176,44 @@ async fn an_event_is_encoded_once_for_all() {
 async fn what_goes_over_the_wire() {
     let hub = hub(2, 8);
     let mut reader = hub.subscribe(None).unwrap();
-    for number in 1..=3 {
-        let greeting = format!("Hello! This is event {number}");
-        hub.publish(|_| Feed::Greeting(greeting)).unwrap();
+    let greeting = |n| Feed::Greeting(format!("Hello! This is event {n}"));
+    let post = Feed::Posted(post("Ada", "two\nlines"));
+    for feed in [greeting(1), greeting(2), post, greeting(3)] {
+        hub.publish(Event::try_from(&feed).unwrap(), |_| ());
     }
-    let post = post("Ada", "two\nlines");
-    hub.publish(|_| Feed::Posted(post)).unwrap();
-
-    // To a reader that is there: its place first, an ID without an event.
+    // To a reader that is there: its position first, an ID without an event.
     for block in [
         "id: 5eed-0\n\n",
         "id: 5eed-1\ndata: Hello! This is event 1\n\n",
         "id: 5eed-2\ndata: Hello! This is event 2\n\n",
-        "id: 5eed-3\ndata: Hello! This is event 3\n\n",
-        "event: posted\nid: 5eed-4\n\
+        "event: posted\nid: 5eed-3\n\
          data: {\"author\":\"Ada\",\"text\":\"two\\nlines\"}\n\n",
+        "id: 5eed-4\ndata: Hello! This is event 3\n\n",
     ] {
-        assert_eq!(next(&mut reader).await, block);
+        assert_eq!(next(&mut reader).await.encoded, block);
     }
     // To one that was away too long: two events are kept, one is lost.
     let mut late = hub.subscribe(Some("5eed-1")).unwrap();
     let missed = "event: missed\nid: 5eed-2\ndata: {\"events\":1}\n\n";
-    assert_eq!(next(&mut late).await, missed);
-    let third = "id: 5eed-3\ndata: Hello! This is event 3\n\n";
-    assert_eq!(next(&mut late).await, third);
+    assert_eq!(next(&mut late).await.encoded, missed);
+    assert_eq!(says(&mut late).await, Says::Event(3));
 }
 // ANCHOR_END: wire
 
 #[tokio::test]
 async fn where_a_reader_begins() {
-    for (id, expected) in [
-        (None, &["(5eed-5)"][..]),
-        (Some("5eed-5"), &[]),
-        (Some("5eed-4"), &["5"]),
-        (Some("5eed-2"), &["3", "4", "5"]),
-        (Some("5eed-1"), &[r#"{"events":1}"#, "3", "4", "5"]),
-        (Some("5eed-0"), &[r#"{"events":2}"#, "3", "4", "5"]),
-        (Some("5eed-6"), &[r#"{"events":null}"#, "3", "4", "5"]),
-        (Some("5eed-05"), &[r#"{"events":null}"#, "3", "4", "5"]),
-        (Some("beef-5"), &[r#"{"events":null}"#, "3", "4", "5"]),
-        (Some("\u{fffd}"), &[r#"{"events":null}"#, "3", "4", "5"]),
+    let kept = [3, 4, 5].map(Says::Event);
+    for (id, first, then) in [
+        (None, Some(Says::Nothing), &[][..]),
+        (Some("5eed-5"), None, &[]),
+        (Some("5eed-4"), None, &kept[2..]),
+        (Some("5eed-2"), None, &kept),
+        (Some("5eed-1"), Some(missed(Some(1))), &kept),
+        (Some("5eed-0"), Some(missed(Some(2))), &kept),
+        (Some("5eed-6"), Some(missed(None)), &kept),
+        (Some("5eed-05"), Some(missed(None)), &kept),
+        (Some("beef-5"), Some(missed(None)), &kept),
+        (Some("\u{fffd}"), Some(missed(None)), &kept),
     ] {
         let hub = hub(3, 8);
         for _ in 1..=5 {
@@ -194,8 +221,9 @@ async fn where_a_reader_begins() {
         }
         let mut reader = hub.subscribe(id).unwrap();
         publish(&hub);
-        for expected in expected.iter().chain(&["6"]) {
-            assert_eq!(data(&mut reader).await, *expected, "{id:?}");
+        let expected = first.iter().chain(then).chain(&[Says::Event(6)]);
+        for expected in expected {
+            assert_eq!(says(&mut reader).await, *expected, "{id:?}");
         }
     }
 }
@@ -208,8 +236,47 @@ async fn a_reader_that_is_there_in_time_needs_no_history() {
         assert_eq!(publish(&hub), format!("5eed-{number}"));
     }
     for number in 1..=5 {
-        assert_eq!(data(&mut reader).await, number.to_string());
+        assert_eq!(says(&mut reader).await, Says::Event(number));
     }
+}
+
+/// The second of two events overtakes the first on its way to the readers.
+#[test]
+fn an_event_that_is_overtaken_comes_first_all_the_same() {
+    for (kept, expected) in [
+        (2, &[Says::Event(1), Says::Event(2)][..]),
+        // Unless the history holds no longer what the reader looks for there.
+        // Then it is told.
+        (1, &[missed(Some(1)), Says::Event(2)]),
+        (0, &[missed(Some(2))]),
+    ] {
+        let hub = hub(kept, 8);
+        let mut reader = hub.subscribe(Some("5eed-0")).unwrap();
+        hub.publish(Event::new("first"), |number| {
+            assert_eq!(number, 1);
+            // Nobody holds the lock by now, and nobody has been woken.
+            assert_eq!(there(&mut reader), []);
+            assert_eq!(publish(&hub), "5eed-2");
+            assert_eq!(there(&mut reader), expected);
+        });
+        // The first comes once more, and is no reason to look into the
+        // history, which may hold too little by now.
+        publish(&hub);
+        publish(&hub);
+        assert_eq!(there(&mut reader), [3, 4].map(Says::Event));
+    }
+}
+
+#[test]
+fn the_end_of_the_hub_is_the_end_of_its_readers() {
+    let hub = hub(8, 2);
+    let mut reader = hub.subscribe(Some("5eed-0")).unwrap();
+    for _ in 1..=5 {
+        publish(&hub);
+    }
+    drop(hub);
+    assert_eq!(there(&mut reader), [1, 2, 3, 4, 5].map(Says::Event));
+    assert!(matches!(reader.next().now_or_never(), Some(None)));
 }
 
 #[tokio::test]
@@ -220,7 +287,7 @@ async fn a_reader_that_lags_goes_on_from_the_history() {
         publish(&hub);
     }
     for number in 1..=500 {
-        assert_eq!(data(&mut reader).await, number.to_string());
+        assert_eq!(says(&mut reader).await, Says::Event(number));
     }
 }
 
@@ -231,16 +298,18 @@ async fn a_reader_that_lags_too_far_is_told_once() {
     for _ in 1..=10 {
         publish(&hub);
     }
-    let missed = decoded(&next(&mut reader).await).unwrap();
+    let told = next(&mut reader).await;
+    assert_eq!(told.says, missed(Some(7)));
+    let event = decoded(&told.encoded).unwrap();
     assert_eq!(
-        (&*missed.event_type, &*missed.data, &*missed.last_event_id),
+        (&*event.event_type, &*event.data, &*event.last_event_id),
         ("missed", r#"{"events":7}"#, "5eed-7")
     );
     // Whether it goes on reading, or loses its connection and comes back:
-    let mut again = hub.subscribe(Some(&missed.last_event_id)).unwrap();
-    for number in ["8", "9", "10"] {
-        assert_eq!(data(&mut reader).await, number);
-        assert_eq!(data(&mut again).await, number);
+    let mut again = hub.subscribe(Some(&event.last_event_id)).unwrap();
+    for number in 8..=10 {
+        assert_eq!(says(&mut reader).await, Says::Event(number));
+        assert_eq!(says(&mut again).await, Says::Event(number));
     }
 }
 
@@ -248,10 +317,11 @@ async fn a_reader_that_lags_too_far_is_told_once() {
 async fn a_gap_before_anything_is_kept() {
     let hub = hub(3, 4);
     let mut reader = hub.subscribe(Some("from-elsewhere")).unwrap();
-    let missed = decoded(&next(&mut reader).await).unwrap();
-    assert_eq!(missed.last_event_id, "5eed-0");
+    let told = next(&mut reader).await;
+    assert_eq!(told.says, missed(None));
+    assert_eq!(decoded(&told.encoded).unwrap().last_event_id, "5eed-0");
     publish(&hub);
-    assert_eq!(data(&mut reader).await, "1");
+    assert_eq!(says(&mut reader).await, Says::Event(1));
 }
 
 /// Two threads publish, as fast as they can. Meanwhile readers come, read a
@@ -285,11 +355,14 @@ async fn no_gap_and_no_duplicate_whoever_joins_when() {
                 joined += 1;
                 // Now and then one stays until the end.
                 for _ in 0..=(seed * joined * 7) % 500 {
-                    let encoded = next(&mut reader).await;
+                    let Block { says, encoded } = next(&mut reader).await;
                     let now = decoded(&encoded)
                         .map_or_else(|id| id, |event| event.last_event_id);
                     let number = now.strip_prefix("5eed-").unwrap();
                     let number = number.parse().unwrap();
+                    if says != Says::Nothing {
+                        assert_eq!(says, Says::Event(number));
+                    }
                     if let Some(last) = last {
                         assert_eq!(number, last + 1, "reader {seed}");
                     }
@@ -313,53 +386,6 @@ async fn no_gap_and_no_duplicate_whoever_joins_when() {
     assert_eq!(hub.readers(), 0);
 }
 
-/// Whoever joins at the very moment of an event has it, or has its place
-/// behind it. It does not wait for the next event to notice.
-#[test]
-fn an_event_at_the_moment_of_joining_is_there_at_once() {
-    const ROUNDS: usize = 5_000;
-    let hub = hub(usize::MAX, 16);
-    // Both threads spin: to be woken takes longer than what is raced here.
-    let (round, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let wait = |count: &AtomicUsize, number| {
-        while count.load(Ordering::Acquire) < number {
-            thread::yield_now();
-        }
-    };
-    let readers: Vec<_> = thread::scope(|scope| {
-        scope.spawn(|| {
-            for number in 1..=ROUNDS {
-                wait(&round, number);
-                publish(&hub);
-                done.store(number, Ordering::Release);
-            }
-        });
-        let join = |number| {
-            round.store(number, Ordering::Release);
-            // A little later each time.
-            (0..number % 500).for_each(|_| hint::spin_loop());
-            let mut reader = hub.subscribe(None);
-            wait(&done, number);
-            // All there is for now.
-            let mut next = || reader.as_mut().ok()?.next().now_or_never();
-            iter::from_fn(|| next()?).flatten().collect::<Vec<_>>()
-        };
-        (1..=ROUNDS).map(join).collect()
-    });
-    for (number, pieces) in readers.iter().enumerate() {
-        let ids: Vec<_> = pieces
-            .iter()
-            .map(|piece| match decoded(piece) {
-                Ok(event) => event.last_event_id,
-                Err(id) => id,
-            })
-            .collect();
-        let (before, after) =
-            (format!("5eed-{number}"), format!("5eed-{}", number + 1));
-        assert!(ids == [&*after] || ids == [&*before, &*after], "{ids:?}");
-    }
-}
-
 /// With a history that forgets, what a reader is given and what it is told of
 /// still come to all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -372,17 +398,18 @@ async fn what_is_missed_is_counted() {
     let readers = readers.into_iter().map(|reader| {
         tokio::spawn(async move {
             let (mut number, mut gaps) = (0, 0);
-            let mut events = Box::pin(reader.into_stream());
+            let mut blocks = Box::pin(reader.into_stream());
             while number < EVENTS {
-                let encoded = timeout(PATIENCE, events.next()).await;
-                let raw = decoded(&encoded.unwrap().unwrap().unwrap()).unwrap();
-                number += match Feed::try_from(&raw).unwrap() {
-                    Feed::Missed(Missed { events }) => {
+                let block = timeout(PATIENCE, blocks.next()).await;
+                let block = block.unwrap().unwrap().unwrap();
+                number += match block.says {
+                    Says::Missed(Missed { events }) => {
                         gaps += 1;
                         events.unwrap()
                     }
                     _ => 1,
                 };
+                let raw = decoded(&block.encoded).unwrap();
                 assert_eq!(raw.last_event_id, format!("5eed-{number}"));
                 if number % 64 == 0 {
                     tokio::task::yield_now().await;
@@ -392,12 +419,16 @@ async fn what_is_missed_is_counted() {
         })
     });
     let readers: Vec<_> = readers.collect();
-    let publisher = thread::spawn({
+    let publishers = [(); 2].map(|()| {
         let hub = Arc::clone(&hub);
-        move || (0..EVENTS / 2).for_each(|_| drop(publish(&hub)))
+        thread::spawn(move || {
+            (0..EVENTS / 4).for_each(|_| drop(publish(&hub)));
+        })
     });
     for reader in readers {
         assert!(reader.await.unwrap() > 0);
     }
-    publisher.join().unwrap();
+    for publisher in publishers {
+        publisher.join().unwrap();
+    }
 }

@@ -6,21 +6,28 @@ mod common;
 
 use axum::{
     body::Body,
-    http::{Response, StatusCode},
+    http::{Request, Response, StatusCode},
     response::IntoResponse,
 };
 use bytes::Bytes;
+use ch03_hyper::connections::Peer;
 use ch04_axum::{
     feed::{Feed, Post},
     reply::EventStream,
-    server::Options,
+    server::{self, Options},
 };
 use common::{Running, answer, quiet, request, silent, soon, text};
-use event_stream::{HEARTBEAT, Item};
-use futures::stream;
+use event_stream::{Decoder, HEARTBEAT, Item, Items};
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use std::{convert::Infallible, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    convert::Infallible,
+    io,
+    time::Duration,
+};
 use tokio::time::sleep;
+use tower::ServiceExt;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -64,7 +71,15 @@ async fn each_fault_of_a_post_has_its_status() {
         (&[JSON], "hello".into(), 400, "expected value"),
         (&[JSON], r#"{"author":"Ada"}"#.into(), 422, "missing field `text`"),
         (&[JSON], "42".into(), 422, "invalid type: integer"),
-        (&[JSON], long, 422, "text: 1 to 500 characters, not 501"),
+        // serde would read a struct from this.
+        (&[JSON], r#"["Ada","Hi"]"#.into(), 422, "invalid type: sequence"),
+        (
+            &[JSON],
+            r#"{"author":" ","text":"Hi"}"#.into(),
+            422,
+            "author: nothing is in it",
+        ),
+        (&[JSON], long, 422, "text: at most 500 characters, not 501"),
         (
             &[JSON],
             r#"{"author":"A\nB","text":"Hi"}"#.into(),
@@ -97,15 +112,16 @@ async fn each_fault_of_a_post_has_its_status() {
 async fn a_reader_that_comes_back_has_no_gap() {
     let server = Running::start(quiet()).await;
     let mut reader = server.open("").await;
-    let Some(Item::LastEventId(place)) = reader.item().await else {
-        panic!("no place");
+    let Some(Item::LastEventId(position)) = reader.item().await else {
+        panic!("no position");
     };
     drop(reader);
     // It left before the first event came, and knows where it stood.
     for text in ["one", "two"] {
         server.post("Ada", text).await;
     }
-    let mut reader = server.open(&format!("Last-Event-ID: {place}\r\n")).await;
+    let mut reader =
+        server.open(&format!("Last-Event-ID: {position}\r\n")).await;
     for text in ["one", "two"] {
         assert!(reader.event().await.data.contains(text));
     }
@@ -117,11 +133,11 @@ async fn past_the_limit_503_until_a_reader_leaves() {
         Running::start(Options { max_readers: 2, ..quiet() }).await;
     let first = server.open("").await;
     let _second = server.open("").await;
-    let ask = "GET /events HTTP/1.1\r\nHost: test\r\n\r\n";
+    let ask = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let head = server.send(ask).await.head().await;
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     assert!(head.contains("\r\nretry-after: 5\r\n"), "{head}");
-    // Whoever posts needs no place.
+    // Whoever posts needs no seat.
     server.post("Ada", "Hi").await;
 
     drop(first);
@@ -138,13 +154,15 @@ async fn an_idle_stream_gets_heartbeats_and_head_gets_none() {
     for _ in 0..3 {
         assert_eq!(reader.chunk().await, HEARTBEAT.as_bytes());
     }
-    let app = silent(quiet());
+    let app = silent(Options { max_readers: 1, ..quiet() });
+    // Without a reader, a seat is free again.
+    let _ = answer(&app, request("HEAD", "/events", &[], "")).await;
     let head = answer(&app, request("HEAD", "/events", &[], "")).await;
     assert_eq!(field(&head, "Content-Type"), "text/event-stream");
     assert_eq!(field(&head, "X-Accel-Buffering"), "no");
     assert_eq!(field(&head, "Cache-Control"), "no-cache, no-transform");
     assert_eq!(text(head).await, "");
-    assert_eq!(app.hub.readers(), 0);
+    assert_eq!(app.readers(), 0);
 }
 
 #[tokio::test]
@@ -166,13 +184,14 @@ async fn the_timeout_is_over_when_the_head_is_out() {
     // It is for whoever begins a request and does not end it.
     let mut slow = server
         .send(
-            "POST /messages HTTP/1.1\r\nHost: test\r\n\
+            "POST /messages HTTP/1.1\r\nHost: localhost\r\n\
              Content-Type: application/json\r\n\
              Content-Length: 100\r\n\r\n{\"author\":",
         )
         .await;
     let head = slow.head().await;
     assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+    assert!(head.contains("content-type: application/problem+json"), "{head}");
     // By now the stream has outlived it.
     server.post("Ada", "Still here?").await;
     assert!(reader.event().await.data.contains("Still here?"));
@@ -206,7 +225,97 @@ async fn pages_of_the_book_may_read_and_post_and_others_may_not() {
         assert_eq!(field(&preflight, allowed), ours);
         let methods = field(&preflight, "Access-Control-Allow-Methods");
         assert_eq!(methods, "GET,POST");
+
+        // A page that does not ask is refused all the same.
+        let posted = answer(&app, post(&[("Origin", origin)])).await;
+        assert_eq!(posted.status(), if is_ours { 202 } else { 403 });
+        assert_eq!(field(&posted, allowed), ours);
     }
+}
+
+/// A post that there is nothing wrong with, but for these fields.
+fn post(fields: &[(&str, &str)]) -> Request<Body> {
+    let body = r#"{"author":"Ada","text":"Hi"}"#;
+    request("POST", "/messages", &[fields, &[JSON]].concat(), body)
+}
+
+#[tokio::test]
+async fn a_page_whose_name_leads_to_this_machine_is_refused() {
+    let app = silent(quiet());
+    let local = Peer("127.0.0.1:50000".parse().unwrap());
+    let mapped = Peer("[::ffff:127.0.0.1]:50000".parse().unwrap());
+    let remote = Peer("192.0.2.1:50000".parse().unwrap());
+    for (peer, host, origin, status) in [
+        (local, "localhost:9004", "", 202),
+        (local, "LOCALHOST", "", 202),
+        (local, "127.0.0.1:9004", "", 202),
+        (local, "[::1]:9004", "", 202),
+        (local, "[::1]", "", 202),
+        // The page at /docs.
+        (local, "127.0.0.1:9004", "http://127.0.0.1:9004", 202),
+        (local, "127.0.0.1:9004", "http://127.0.0.1:9005", 403),
+        // The browser takes all of these for pages of ours.
+        (local, "evil.example:9004", "http://evil.example:9004", 421),
+        (local, "evil.example:9004", "", 421),
+        (local, "localhost.evil.example", "", 421),
+        (local, "127.0.0.1.evil.example", "", 421),
+        (local, ":9004", "", 421),
+        (mapped, "evil.example:9004", "", 421),
+        // From elsewhere, under a name that is not known here.
+        (remote, "chat.example", "http://chat.example", 202),
+        (remote, "chat.example", "http://evil.example", 403),
+    ] {
+        let fields = [("Origin", origin)];
+        let mut request = post(&fields[..usize::from(!origin.is_empty())]);
+        request.headers_mut().insert("Host", host.parse().unwrap());
+        request.extensions_mut().insert(peer);
+        let routes = server::router(app.clone());
+        let response = routes.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{peer} {host} {origin}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_what_was_sent_to_whom() {
+    let mut server = Running::start(quiet()).await;
+    let mut reader = server.open("").await;
+    let peer = reader.socket.get_ref().local_addr().unwrap();
+    server.post("Ada", "Hi").await;
+    let said = server.lines.after("Published event ").await;
+    assert_eq!(said, r#"1: {"author":"Ada","text":"Hi"}"#);
+    assert_eq!(server.lines.after("Sent ").await, format!("event 1 to {peer}"));
+    reader.event().await;
+    drop(reader);
+    let left = server.lines.after("Client disconnected: ").await;
+    assert_eq!(left, peer.to_string());
+
+    // Whoever leaves at once was there. A HEAD was not.
+    let head = "HEAD /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    drop(server.send(head).await.head().await);
+    let closed = server.lines.after("Closed ").await;
+    assert_eq!(closed, peer.to_string());
+    let late = server.open("Last-Event-ID: beef-1\r\n").await;
+    let peer = late.socket.get_ref().local_addr().unwrap();
+    let missed = "it missed nobody knows how many events";
+    let told = server.lines.after_unless("Told ", "Client disconnected").await;
+    assert_eq!(told, format!("{peer} that {missed}"));
+}
+
+#[tokio::test]
+async fn each_connection_has_a_reconnection_time_of_its_own() {
+    let app = silent(quiet());
+    let mut times = HashSet::new();
+    for _ in 0..20 {
+        let ask = request("GET", "/events", &[], "");
+        let body = answer(&app, ask).await.into_body();
+        let mut items = Items::new(body.into_data_stream(), Decoder::new());
+        let first = soon("an item", items.next()).await.unwrap().unwrap();
+        let Item::ReconnectionTime(time) = first else { panic!("{first:?}") };
+        assert!((2_000..5_000).contains(&time.as_millis()), "{time:?}");
+        times.insert(time);
+    }
+    // Twenty of three thousand.
+    assert!(times.len() > 10, "{times:?}");
 }
 
 #[tokio::test]
@@ -234,12 +343,12 @@ async fn what_a_stream_holds_goes_with_its_reader() {
         readers.push(reader);
     }
     assert_eq!(tasks(), tasks_before + 100);
-    assert_eq!(server.app.hub.readers(), 100);
+    assert_eq!(server.app.readers(), 100);
     drop(readers);
     for _ in 0..100 {
         server.lines.after("Closed ").await;
     }
-    assert_eq!(server.app.hub.readers(), 0);
+    assert_eq!(server.app.readers(), 0);
     soon("tasks back", async {
         while tasks() > tasks_before {
             tokio::task::yield_now().await;
@@ -329,6 +438,60 @@ async fn the_description_is_true() {
         ("missed", "events".into()),
     ];
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn the_statuses_that_are_described_are_those_that_there_are() {
+    let timeout = Duration::from_millis(10);
+    let app = silent(Options { max_readers: 1, timeout, ..quiet() });
+    let read = |fields: &[_]| request("GET", "/events", fields, "");
+    let body = |body| request("POST", "/messages", &[JSON], body);
+    let of_another = |mut request: Request<Body>| {
+        let host = "elsewhere.example".parse().unwrap();
+        request.headers_mut().insert("Host", host);
+        request
+    };
+    let endless = Body::from_stream(stream::pending::<io::Result<Bytes>>());
+    let second_host = [("Host", "localhost")];
+    let reads = vec![
+        read(&[]), // It has the seat, as long as the response is there.
+        read(&[]),
+        read(&second_host),
+        of_another(read(&[])),
+    ];
+    let posts = vec![
+        post(&[]),
+        post(&second_host),
+        post(&[("Origin", "null")]),
+        of_another(post(&[])),
+        body("hello".into()),
+        body("{}".into()),
+        body(format!("{:9000}", "{}").into()),
+        body(endless),
+        request("POST", "/messages", &[], "{}"),
+    ];
+    let api = answer(&app, request("GET", "/openapi.json", &[], "")).await;
+    let api: Value = serde_json::from_str(&text(api).await).unwrap();
+    for (path, method, requests) in
+        [("/events", "get", reads), ("/messages", "post", posts)]
+    {
+        let mut responses = Vec::new();
+        for request in requests {
+            responses.push(answer(&app, request).await);
+        }
+        let seen = responses.iter().map(|response| response.status().as_u16());
+        // No request makes this server fail.
+        let seen = seen.chain([500]).map(|status| status.to_string());
+        let told = &api["paths"][path][method]["responses"];
+        let told = told.as_object().unwrap().keys().cloned();
+        assert_eq!(seen.collect::<BTreeSet<_>>(), told.collect(), "{path}");
+        for response in responses {
+            let is_refused = !response.status().is_success();
+            let content_type = field(&response, "Content-Type");
+            let is_problem = content_type == "application/problem+json";
+            assert_eq!(is_refused, is_problem, "{response:?}");
+        }
+    }
 }
 
 #[tokio::test]

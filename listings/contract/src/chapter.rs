@@ -121,7 +121,8 @@ impl Chapter {
     /// Holds `refused.txt`: what its server prints when each of these comes,
     /// and it answers.
     pub fn shows_refusals(&self, requests: &[&str]) {
-        let mut server = self.server("127.0.0.1:0");
+        let hourly = ["--every", "1h"];
+        let mut server = self.server_with("127.0.0.1:0", &hourly);
         let (_, port) = server.started();
         for request in requests {
             let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();

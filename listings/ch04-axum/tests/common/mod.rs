@@ -8,7 +8,7 @@
 )]
 
 use axum::{
-    Extension, Router,
+    Extension,
     body::{Body, to_bytes},
     http::{Request, Response},
 };
@@ -53,11 +53,11 @@ pub fn silent(options: Options) -> App {
     App::new(options, CancellationToken::new(), Arc::new(|_| ()))
 }
 
-/// What the routes answer, without a socket: a router is a service, and a
-/// service is a function.
+/// What the routes answer to this machine, without a socket: a router is a
+/// service, and a service is a function.
 pub async fn answer(app: &App, request: Request<Body>) -> Response<Body> {
     let peer = Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)));
-    let routes: Router = server::router(app.clone()).layer(Extension(peer));
+    let routes = server::router(app.clone()).layer(Extension(peer));
     soon("an answer", routes.oneshot(request)).await.unwrap()
 }
 
@@ -71,7 +71,7 @@ pub fn request(
     let request = Request::builder().method(method).uri(path);
     fields
         .iter()
-        .fold(request.header("Host", "test"), |r, (k, v)| r.header(*k, *v))
+        .fold(request.header("Host", "localhost"), |r, (k, v)| r.header(*k, *v))
         .body(body.into())
         .unwrap()
 }
@@ -94,8 +94,14 @@ impl Lines {
 
     /// Reads on to a line that starts with `text`, and returns the rest of it.
     pub async fn after(&mut self, text: &str) -> String {
+        self.after_unless(text, "\n").await
+    }
+
+    /// The same, if `never` does not come before.
+    pub async fn after_unless(&mut self, text: &str, never: &str) -> String {
         let found = async {
             while let Some(line) = self.0.recv().await {
+                assert!(!line.starts_with(never), "{line}");
                 if let Some(rest) = line.strip_prefix(text) {
                     return rest.to_owned();
                 }
@@ -132,13 +138,15 @@ impl Running {
         Reader { socket: BufReader::new(socket), decoder: Decoder::new() }
     }
 
-    /// A stream whose head has been read, and its place.
+    /// A stream whose head and reconnection time have been read.
     pub async fn open(&self, fields: &str) -> Reader {
         let request =
-            format!("GET /events HTTP/1.1\r\nHost: test\r\n{fields}\r\n");
+            format!("GET /events HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
         let mut reader = self.send(&request).await;
         let head = reader.head().await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let first = reader.item().await;
+        assert!(matches!(first, Some(Item::ReconnectionTime(_))), "{first:?}");
         reader
     }
 
@@ -148,8 +156,8 @@ impl Running {
         let post = post.to_string();
         let mut response = self
             .send(&format!(
-                "POST /messages HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
-                 Content-Type: application/json\r\n\
+                "POST /messages HTTP/1.1\r\nHost: localhost\r\n\
+                 Connection: close\r\nContent-Type: application/json\r\n\
                  Content-Length: {}\r\n\r\n{post}",
                 post.len()
             ))
