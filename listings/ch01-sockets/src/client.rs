@@ -105,21 +105,22 @@ pub fn read(
         if on(Notice::Lost { why, wait }).is_break() {
             return Ok(());
         }
-        if pause(wait, &mut on).is_break() {
+        if pause(wait, || on(Notice::Waiting)).is_break() {
             return Ok(());
         }
     }
 }
 
-fn pause(
+/// Sleeps for `wait`, and asks once a second whether to go on.
+pub fn pause(
     mut wait: Duration,
-    on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
+    mut ask: impl FnMut() -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     while !wait.is_zero() {
         let step = wait.min(Duration::from_secs(1));
         thread::sleep(step);
         wait -= step;
-        on(Notice::Waiting)?;
+        ask()?;
     }
     ControlFlow::Continue(())
 }

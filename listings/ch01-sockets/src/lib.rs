@@ -23,7 +23,6 @@ use event_stream::Item;
 use std::{
     error::Error,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    num::NonZeroUsize,
     ops::ControlFlow,
     sync::Arc,
 };
@@ -38,9 +37,7 @@ pub const CHAPTER: Chapter = Chapter {
         let pace = server::Options {
             every: given.every,
             heartbeat: given.heartbeat,
-            max_readers: given
-                .max_readers
-                .map_or(default.max_readers, NonZeroUsize::get),
+            max_readers: given.max_readers_or(default.max_readers),
             ..default
         };
         server::run(

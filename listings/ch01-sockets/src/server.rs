@@ -4,7 +4,7 @@
 use crate::{
     connections::{self, Connection, Log, Places},
     date::http_date,
-    request::{self, Refusal, Request, Status},
+    request::{self, Refusal, Status},
 };
 use event_stream::{Event, HEARTBEAT, MIME_TYPE};
 use std::{
@@ -136,7 +136,7 @@ impl Peer<'_> {
             let why = "All places are taken: come back later.\n";
             return self.refuse(status, later, why, is_head);
         };
-        self.stream(first_event(&request))
+        self.stream(first_event(request.last_event_id.as_deref()))
     }
     // ANCHOR_END: serve
 
@@ -250,10 +250,9 @@ fn stream_head() -> String {
 
 /// The event after the one that the reader had last, or the first if it had
 /// none or names one that this server cannot have sent.
-fn first_event(request: &Request) -> u64 {
-    request
-        .last_event_id
-        .as_ref()
+#[must_use]
+pub fn first_event(last_event_id: Option<&str>) -> u64 {
+    last_event_id
         .filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|id| id.parse::<u64>().ok())
         .and_then(|number| number.checked_add(1))

@@ -2,6 +2,7 @@
 //! says. reqwest follows redirects, takes the body out of its framing and
 //! keeps the time; when to connect, and with what, stays ours.
 
+use ch01_sockets::client::pause;
 use event_stream::{
     Decoder, Failure, Item, LimitExceeded, Reconnection, Verdict,
 };
@@ -18,7 +19,6 @@ use std::{
     io::{self, ErrorKind, Read},
     iter,
     ops::ControlFlow,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -95,24 +95,11 @@ pub fn read(
         let End::Lost(why) = end else { return Ok(()) };
         let wait = rules.lost(started.elapsed());
         if on(Notice::Lost { why, wait }).is_break()
-            || pause(wait, &mut on).is_break()
+            || pause(wait, || on(Notice::Waiting)).is_break()
         {
             return Ok(());
         }
     }
-}
-
-fn pause(
-    mut wait: Duration,
-    on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    while !wait.is_zero() {
-        let step = wait.min(Duration::from_secs(1));
-        thread::sleep(step);
-        wait -= step;
-        on(Notice::Waiting)?;
-    }
-    ControlFlow::Continue(())
 }
 
 enum End {

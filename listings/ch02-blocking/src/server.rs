@@ -5,6 +5,7 @@ use crate::{greetings::Greetings, guard::Refusal};
 use ch01_sockets::{
     connections::{self, Connection, Log, Places},
     request::is_host,
+    server::first_event,
 };
 use event_stream::MIME_TYPE;
 use std::{
@@ -23,7 +24,7 @@ use std::{
 };
 use touche::{
     Body, HttpBody, Method, Request, Response, Server, StatusCode, Version,
-    header::{self, HeaderMap, HeaderName},
+    header::{self, HeaderName},
 };
 
 /// The times and the limits of a server.
@@ -197,7 +198,8 @@ impl Peer {
             let why = "All places are taken: come back later.\n";
             return self.decline(StatusCode::SERVICE_UNAVAILABLE, &later, why);
         };
-        let first = first_event(&request.headers);
+        let id = request.headers.get("last-event-id");
+        let first = first_event(id.and_then(|id| id.to_str().ok()));
         let greetings = Greetings::new(Arc::clone(self), place, first);
         let response = stream(Body::from_iter(greetings))?;
         self.say(format_args!("{:?} {}", request.version, response.status()));
@@ -241,15 +243,3 @@ fn stream(body: Body) -> Answer {
         .body(body)?)
 }
 // ANCHOR_END: stream
-
-/// The event after the one that the reader had last, or the first if it had
-/// none or names one that this server cannot have sent.
-fn first_event(headers: &HeaderMap) -> u64 {
-    headers
-        .get("last-event-id")
-        .and_then(|id| id.to_str().ok())
-        .filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|id| id.parse::<u64>().ok())
-        .and_then(|number| number.checked_add(1))
-        .unwrap_or(1)
-}

@@ -26,7 +26,6 @@ use server::App;
 use std::{
     error::Error,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    num::NonZeroUsize,
     pin::pin,
     sync::Arc,
 };
@@ -41,9 +40,7 @@ pub const CHAPTER: Chapter = Chapter {
         let options = server::Options {
             every: given.every,
             heartbeat: given.heartbeat,
-            max_readers: given
-                .max_readers
-                .map_or(default.max_readers, NonZeroUsize::get),
+            max_readers: given.max_readers_or(default.max_readers),
             ..default
         };
         runtime::run(given.listener, given.stop, |listener, stop| {

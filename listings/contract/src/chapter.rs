@@ -120,14 +120,14 @@ impl Chapter {
 
     /// Holds `refused.txt`: what its server prints when each of these comes,
     /// and it answers.
-    pub fn shows_refusals(&self, requests: &[&str]) {
+    pub fn shows_refusals(&self, requests: &[impl AsRef<str>]) {
         let hourly = ["--every", "1h"];
         let mut server = self.server_with("127.0.0.1:0", &hourly);
         let (_, port) = server.started();
         for request in requests {
             let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
-            socket.write_all(request.as_bytes()).unwrap();
+            socket.write_all(request.as_ref().as_bytes()).unwrap();
             socket.read_to_string(&mut String::new()).unwrap();
             drop(socket);
             server.read_to("Refused");
@@ -168,6 +168,24 @@ impl Chapter {
             panic!("{error}");
         }
     }
+}
+
+/// Requests that every server refuses: what is none, one without `Host`, and
+/// with another path, method, version, a malformed field, a head too large.
+#[must_use]
+pub fn bad_requests() -> Vec<String> {
+    let long = format!("GET /events HTTP/1.1\r\nX: {}", "x".repeat(17_000));
+    [
+        "Is anybody there?\r\n\r\n",
+        "GET /events HTTP/1.1\r\n\r\n",
+        "GET /elsewhere HTTP/1.1\r\nHost: me\r\n\r\n",
+        "POST /events HTTP/1.1\r\nHost: me\r\n\r\n",
+        "GET /events HTTP/2.0\r\nHost: me\r\n\r\n",
+        "GET /events HTTP/1.1\r\nHost: me\r\nA : b\r\n\r\n",
+        &long,
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 /// A running program, and all that it printed so far.

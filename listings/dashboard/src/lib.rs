@@ -75,6 +75,15 @@ pub struct Server {
 }
 // ANCHOR_END: chapter
 
+impl Server {
+    /// The most readers at once: what was asked for, or else the chapter's
+    /// own limit.
+    #[must_use]
+    pub fn max_readers_or(&self, own: usize) -> usize {
+        self.max_readers.map_or(own, NonZeroUsize::get)
+    }
+}
+
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
