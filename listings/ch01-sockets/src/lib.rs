@@ -47,7 +47,7 @@ pub const CHAPTER: Chapter = Chapter {
             Arc::new(|line| say(line)),
         )
     },
-    client: read,
+    clients: &[("rust", read)],
 };
 
 // ANCHOR: read

@@ -45,7 +45,7 @@ pub const CHAPTER: Chapter = Chapter {
             Arc::new(|line| say(line)),
         )
     },
-    client: read,
+    clients: &[("rust", read)],
 };
 
 fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {

@@ -42,10 +42,14 @@ pub const CHAPTER: Chapter = Chapter {
             server::run(listener, options, stop, Arc::new(|line| say(line)))
         })
     },
-    client: read,
+    clients: &[("rust", read)],
 };
 
-fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
+/// Reads the stream at `url` and reports it, until no more is wanted.
+///
+/// # Errors
+/// If the client gives up.
+pub fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
     runtime::block_on(async {
         let http = client::http().build()?;
         let mut notices = pin!(client::read(http.get(url))?);

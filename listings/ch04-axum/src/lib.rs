@@ -48,7 +48,7 @@ pub const CHAPTER: Chapter = Chapter {
             server::run(listener, app)
         })
     },
-    client: read,
+    clients: &[("rust", read)],
 };
 
 fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{error::Error, thread};
 
 use dashboard::{Chapter, Outcome, Report, Server, say};
 
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         about: "Ticks, from a server to a client.",
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
         server,
-        client,
+        clients: &[("patient", patient), ("hasty", hasty)],
     })
 }
 // ANCHOR_END: main
@@ -60,11 +60,9 @@ fn server(server: Server) -> io::Result<()> {
 }
 // ANCHOR_END: server
 
-fn client(url: &str, report: &mut Report) -> Outcome {
-    let addr = url.trim_start_matches("http://").trim_end_matches("/events");
-    if addr.parse::<SocketAddr>().is_err() {
-        return Err(format!("not the URL of a clock: {url}").into());
-    }
+/// Connects again when the connection is lost.
+fn patient(url: &str, report: &mut Report) -> Outcome {
+    let addr = address(url)?;
     loop {
         report.note(format_args!("Connecting to {addr}"));
         match receive(addr, report) {
@@ -75,7 +73,17 @@ fn client(url: &str, report: &mut Report) -> Outcome {
     }
 }
 
-fn receive(addr: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
+/// Ends then.
+fn hasty(url: &str, report: &mut Report) -> Outcome {
+    receive(address(url)?, report)
+}
+
+fn address(url: &str) -> Result<SocketAddr, String> {
+    let addr = url.trim_start_matches("http://").trim_end_matches("/events");
+    addr.parse().map_err(|_| format!("not the URL of a clock: {url}"))
+}
+
+fn receive(addr: SocketAddr, report: &mut Report) -> Outcome {
     let stream = BufReader::new(TcpStream::connect(addr)?);
     report.open();
     for line in stream.lines() {

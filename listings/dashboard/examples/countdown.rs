@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         about: "Counts down from three, then ends.",
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
         server,
-        client,
+        clients: &[("rust", client)],
     })
 }
 

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         about: "Goes wrong.",
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         server,
-        client,
+        clients: &[("rust", client)],
     };
     run_under(&chapter, &prefix, args.into_iter().skip(2))
 }

@@ -37,6 +37,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) prefix: &'a [&'a str],
     pub(crate) addr: SocketAddr,
     pub(crate) every: Duration,
+    /// Which client, if there are several.
+    pub(crate) client: Option<&'a str>,
 }
 
 /// Runs server and client side by side until one asks for the end.
@@ -88,6 +90,9 @@ impl Children<'_> {
                     command.args(["--every", &every.to_string()]);
                 }
                 Side::Client => {
+                    if let Some(name) = self.launch.client {
+                        command.args(["--client", name]);
+                    }
                     command.args(["--", target]);
                 }
             }

@@ -29,7 +29,10 @@ use std::sync::mpsc::{self, Receiver, RecvError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::PossibleValuesParser;
+use clap::{
+    Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+};
 
 pub use report::Report;
 pub use say::say;
@@ -39,6 +42,9 @@ const GRACE: Duration = Duration::from_millis(900);
 
 /// How long a process that could end waits for whoever reads what it printed.
 const UNREAD: Duration = Duration::from_millis(200);
+
+/// The flag that tells one client of several.
+const CLIENT: &str = "client";
 
 /// What a client comes to. The launcher tells the error and ends with 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
@@ -55,9 +61,13 @@ pub struct Chapter {
     pub addr: SocketAddr,
     /// Serves until told to stop.
     pub server: fn(Server) -> io::Result<()>,
-    /// Connects to the URL and reports what it receives.
-    pub client: fn(&str, &mut Report) -> Outcome,
+    /// Each with its name. The first is the default; `--client NAME`, which
+    /// is there if there are several, takes another.
+    pub clients: &'static [(&'static str, Client)],
 }
+
+/// Connects to the URL and reports what it receives.
+pub type Client = fn(&str, &mut Report) -> Outcome;
 
 /// Everything a server is given from outside.
 #[derive(Debug)]
@@ -187,8 +197,8 @@ pub fn run_under(
     prefix: &[&str],
     args: impl IntoIterator<Item = OsString>,
 ) -> ExitCode {
-    let cli = match parse(chapter, prefix, args) {
-        Ok(cli) => cli,
+    let (cli, client) = match parse(chapter, prefix, args) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Nobody is left to tell when this write fails.
             let _ = error.print();
@@ -204,6 +214,7 @@ pub fn run_under(
             prefix,
             addr: cli.serve.addr.unwrap_or(chapter.addr),
             every: cli.serve.every,
+            client: client.as_deref(),
         }),
         Some(Role::Server {
             serve,
@@ -225,6 +236,7 @@ pub fn run_under(
             let report = Report::new(io::stdout(), json, events);
             run_client(
                 chapter,
+                client.as_deref(),
                 url.unwrap_or_else(|| default_url(chapter)),
                 report,
                 until_stdin_closes,
@@ -249,7 +261,7 @@ fn parse(
     chapter: &Chapter,
     prefix: &[&str],
     args: impl IntoIterator<Item = OsString>,
-) -> Result<Cli, clap::Error> {
+) -> Result<(Cli, Option<String>), clap::Error> {
     let mut name = chapter.name.to_string();
     if !prefix.is_empty() {
         let program = env::current_exe().unwrap_or_default();
@@ -261,7 +273,7 @@ fn parse(
         chapter.addr
     );
     let url = format!("The stream [default: {}]", default_url(chapter));
-    let matches = Cli::command()
+    let mut command = Cli::command()
         .name(chapter.name)
         .bin_name(name)
         .about(chapter.about)
@@ -273,9 +285,34 @@ fn parse(
         .mut_subcommand("client", |client| {
             client.mut_arg("url", |arg| arg.help(url))
         })
-        .no_binary_name(true)
-        .try_get_matches_from(args)?;
-    Cli::from_arg_matches(&matches)
+        .no_binary_name(true);
+    if chapter.clients.len() > 1 {
+        let client = which_client(chapter);
+        command = command
+            .arg(client.clone())
+            .mut_subcommand("client", |role| role.arg(client));
+    }
+    let matches = command.try_get_matches_from(args)?;
+    let of_role = matches.subcommand_matches("client").unwrap_or(&matches);
+    let client = named_client(of_role);
+    Ok((Cli::from_arg_matches(&matches)?, client))
+}
+
+/// `--client NAME`: not in [`Cli`], since most chapters have one client, and
+/// then no such flag.
+fn which_client(chapter: &Chapter) -> Arg {
+    let names = chapter.clients.iter().map(|(name, _)| *name);
+    Arg::new(CLIENT)
+        .long(CLIENT)
+        .value_name("NAME")
+        .help("Which client")
+        .value_parser(PossibleValuesParser::new(names.clone()))
+        .default_values(names.take(1))
+}
+
+/// The client's name, if there are several.
+fn named_client(matches: &ArgMatches) -> Option<String> {
+    matches.try_get_one(CLIENT).ok().flatten().cloned()
 }
 
 /// Like `eprintln!`, which panics when stderr is closed.
@@ -357,10 +394,16 @@ fn cannot(addr: SocketAddr, error: &io::Error) -> String {
 
 fn run_client(
     chapter: &Chapter,
+    named: Option<&str>,
     url: String,
     report: Report,
     until_stdin_closes: bool,
 ) -> Result<ExitCode, String> {
+    let Chapter { name, clients, .. } = *chapter;
+    let mut clients = clients.iter();
+    let (_, client) = clients
+        .find(|(name, _)| named.is_none_or(|named| named == *name))
+        .ok_or("there is no such client")?;
     let (end, ended) = mpsc::channel();
     if until_stdin_closes {
         end_with_stdin(end.clone());
@@ -368,7 +411,6 @@ fn run_client(
     let lost = end.clone();
     let mut report =
         report.when_lost(move |error| drop(lost.send(End::Lost(error))));
-    let Chapter { name, client, .. } = *chapter;
     start(end, move || {
         client(&url, &mut report).map_err(|error| {
             // Not last words: this waits for its reader, as the report does.

@@ -129,6 +129,12 @@ impl Report {
         }
     }
 
+    /// How many more events are wanted; `None` if there is no end to them.
+    #[must_use]
+    pub fn left(&self) -> Option<u64> {
+        if self.gone { Some(0) } else { self.left.map(NonZeroU64::get) }
+    }
+
     /// Something failed. `closed`: the client will not reconnect, as an
     /// `EventSource` whose `readyState` is `CLOSED`.
     ///

@@ -79,9 +79,13 @@ fn text_tells_notes_and_errors_and_json_no_notes() {
 fn the_last_wanted_event_breaks() {
     let mut report =
         Report::new(io::sink(), false, Some(NonZeroU64::new(2).unwrap()));
+    assert_eq!(report.left(), Some(2));
     assert!(report.event("message", "a", "").is_continue());
+    assert_eq!(report.left(), Some(1));
     assert!(report.event("message", "b", "").is_break());
+    assert_eq!(report.left(), Some(0));
     assert!(report.event("message", "c", "").is_break());
+    assert_eq!(Report::new(io::sink(), false, None).left(), None);
 }
 
 #[test]

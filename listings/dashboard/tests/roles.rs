@@ -214,6 +214,9 @@ fn wrong_arguments_are_refused_with_2() {
         (&["server", "--max-readers", "0"], "from 1 to 1000000"),
         (&["server", "--max-readers", "1000001"], "from 1 to 1000000"),
         (&["server", "--max-readers", "18446744073709551616"], "from 1 to"),
+        (&["--client", "none"], "[possible values: patient, hasty]"),
+        (&["client", "--client", "none"], "[possible values: patient, hasty]"),
+        (&["server", "--client", "hasty"], "unexpected argument '--client'"),
         (&["sever"], "a similar subcommand exists: 'server'"),
         (&["--addr", "127.0.0.1:1", "client"], "cannot be used with"),
     ] {
@@ -234,6 +237,8 @@ fn help_names_the_roles_and_their_defaults() {
     let help = text(clock(&["client", "--help"]).stdout);
     assert!(help.contains("[default: http://127.0.0.1:9000/events]"), "{help}");
     assert!(!help.contains("until-stdin-closes"), "{help}");
+    let clients = "[default: patient] [possible values: patient, hasty]";
+    assert!(help.contains(clients), "{help}");
 
     let output = Command::new(example("faulty"))
         .args(["play", "faulty", "--help"])
@@ -241,6 +246,61 @@ fn help_names_the_roles_and_their_defaults() {
         .unwrap();
     let help = text(output.stdout);
     assert!(help.contains("Usage: faulty play faulty"), "{help}");
+}
+
+#[test]
+fn one_client_of_several_is_chosen_by_name() {
+    let (server, url) = Role::server();
+    for (args, first) in [
+        (&["client"][..], "Connecting to "),
+        (&["client", "--client", "patient"], "Connecting to "),
+        (&["client", "--client=hasty"], "Received event "),
+    ] {
+        let output = clock(&[args, &["--events", "1", &url]].concat());
+        assert!(output.status.success(), "{args:?}");
+        let text = text(output.stdout);
+        assert!(text.starts_with(first), "{args:?}: {text}");
+    }
+    drop(server);
+    let output = clock(&["client", "--client", "hasty", &url]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_launcher_passes_the_choice_on() {
+    for (args, first) in [
+        (&[][..], "client | Connecting to "),
+        (&["--client=hasty"], "client | Received event "),
+    ] {
+        let given = ["--addr=127.0.0.1:0", "--every=20ms"];
+        let mut both = Role::clock(&[args, &given].concat());
+        while !both.line().starts_with("client | -- started") {}
+        let mut line = both.line();
+        while line.starts_with("server | ") {
+            line = both.line();
+        }
+        assert!(line.starts_with(first), "{args:?}: {line}");
+        both.output = None;
+        assert!(both.end().success());
+    }
+}
+
+#[test]
+fn where_there_is_one_client_there_is_no_choice() {
+    let faulty = |args: &[&str]| {
+        let mut command = Command::new(example("faulty"));
+        command.args(["play", "faulty"]).args(args).output().unwrap()
+    };
+    for args in [&["--client", "rust"][..], &["client", "--client", "rust"]] {
+        let output = faulty(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let errors = text(output.stderr);
+        assert!(errors.contains("unexpected argument '--client'"), "{errors}");
+    }
+    for args in [&["--help"][..], &["client", "--help"]] {
+        let help = text(faulty(args).stdout);
+        assert!(!help.contains("--client"), "{help}");
+    }
 }
 
 #[test]

@@ -102,12 +102,13 @@ fn numbered(count: usize) -> Script {
     script
 }
 
-const HEAD: [&str; 6] = [
+const HEAD: [&str; 7] = [
     "HTTP/1.1 200 OK",
     "Date: Sun, 22 Nov 2026 10:00:00 GMT",
     "Content-Type: text/event-stream",
     "Cache-Control: no-cache, no-transform",
     "X-Accel-Buffering: no",
+    "Access-Control-Allow-Origin: *",
     "Connection: close",
 ];
 
