@@ -243,6 +243,7 @@ fn stream_head() -> String {
          Content-Type: {MIME_TYPE}\r\n\
          Cache-Control: no-cache, no-transform\r\n\
          X-Accel-Buffering: no\r\n\
+         Access-Control-Allow-Origin: *\r\n\
          Connection: close\r\n\r\n",
         http_date(SystemTime::now()),
     )

@@ -238,6 +238,7 @@ fn stream(body: Body) -> Answer {
         .header(header::CONTENT_TYPE, MIME_TYPE)
         .header(header::CACHE_CONTROL, "no-cache, no-transform")
         .header("x-accel-buffering", "no")
+        .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
         .header(header::TRANSFER_ENCODING, "chunked")
         .header(header::CONNECTION, "close")
         .body(body)?)

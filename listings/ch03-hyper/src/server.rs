@@ -11,8 +11,8 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::Frame,
     header::{
-        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName,
-        HeaderValue, RETRY_AFTER,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION,
+        CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
     },
     service::service_fn,
 };
@@ -249,6 +249,7 @@ fn stream_head(body: Body) -> Response<Body> {
         (CONTENT_TYPE, MIME_TYPE),
         (CACHE_CONTROL, "no-cache, no-transform"),
         (HeaderName::from_static("x-accel-buffering"), "no"),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ] {
         let value = HeaderValue::from_static(value);
         response.headers_mut().insert(name, value);
