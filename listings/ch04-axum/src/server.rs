@@ -9,7 +9,7 @@ use crate::{
 use axum::{
     Json, Router,
     extract::{
-        DefaultBodyLimit, FromRequestParts, Request, State,
+        DefaultBodyLimit, FromRef, FromRequestParts, Request, State,
         rejection::JsonRejection,
     },
     http::{
@@ -64,11 +64,12 @@ const NOBODY: Peer =
 /// Within which bounds a reconnection time is drawn, in milliseconds.
 const RECONNECTION: Range<u64> = 2_000..5_000;
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// What a reader that comes back has taken last.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 // ANCHOR: app
 /// The times and the limits of a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// From one greeting to the next.
     pub every: Duration,
@@ -85,6 +86,8 @@ pub struct Options {
     pub behind: usize,
     /// A request must be read and a response begun within this time.
     pub timeout: Duration,
+    /// Whose pages may read and post, beside our own.
+    pub origins: Vec<HeaderValue>,
     /// What each connection may take; their number is `max_readers` and some
     /// more.
     pub limits: Limits,
@@ -100,6 +103,16 @@ impl Default for Options {
             kept_bytes: 1024 * 1024,
             behind: 256,
             timeout: Duration::from_secs(10),
+            origins: [
+                // The book's.
+                "http://127.0.0.1:3000",
+                "http://localhost:3000",
+                // Chapter 5's, which reads from any chapter.
+                "http://127.0.0.1:9005",
+                "http://localhost:9005",
+            ]
+            .map(HeaderValue::from_static)
+            .into(),
             limits: Limits::default(),
         }
     }
@@ -109,7 +122,7 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct App {
     hub: Arc<Hub>,
-    options: Options,
+    options: Arc<Options>,
     seats: Arc<Semaphore>,
     stop: CancellationToken,
     log: Log,
@@ -129,7 +142,7 @@ impl App {
         let seats = options.max_readers.min(Semaphore::MAX_PERMITS);
         Self {
             hub: Arc::new(Hub::new(history, options.behind)),
-            options,
+            options: Arc::new(options),
             seats: Arc::new(Semaphore::new(seats)),
             stop,
             log,
@@ -163,16 +176,21 @@ impl App {
 pub async fn run(listener: TcpListener, app: App) -> io::Result<()> {
     let addr = listener.local_addr()?;
     (app.log)(format_args!("Server running at http://{addr}/events"));
-    let options = app.options;
+    tokio::select! {
+        never = greet(&app) => match never {},
+        () = serve(listener, &app, router(app.clone())) => {}
+    }
+    Ok(())
+}
+
+/// Serves any routes on chapter 3's connections, until the app's stop.
+pub async fn serve(listener: TcpListener, app: &App, routes: Router) {
+    let options = &app.options;
     let connections = options.max_readers.saturating_add(SPARE_CONNECTIONS);
     let limits = Limits { connections, ..options.limits };
     let (stop, log) = (app.stop.clone(), Arc::clone(&app.log));
-    let service = TowerToHyperService::new(router(app.clone()));
-    tokio::select! {
-        never = greet(&app) => match never {},
-        () = connections::serve(listener, service, limits, stop, log) => {}
-    }
-    Ok(())
+    let service = TowerToHyperService::new(routes);
+    connections::serve(listener, service, limits, stop, log).await;
 }
 
 /// The source: publishes a greeting at every tick, whether or not anybody
@@ -194,7 +212,8 @@ async fn greet(app: &App) -> Infallible {
 
 // ANCHOR: seat
 /// A reader's seat, taken for as long as this lives. A handler that streams
-/// asks for one as for any other argument.
+/// asks for one as for any other argument, in any router whose state has an
+/// [`App`] in it.
 pub struct Seat {
     app: App,
     peer: Peer,
@@ -203,13 +222,18 @@ pub struct Seat {
     _permit: OwnedSemaphorePermit,
 }
 
-impl FromRequestParts<App> for Seat {
+impl<S> FromRequestParts<S> for Seat
+where
+    App: FromRef<S>,
+    S: Sync,
+{
     type Rejection = Problem;
 
     async fn from_request_parts(
         parts: &mut Parts,
-        app: &App,
+        state: &S,
     ) -> Result<Self, Problem> {
+        let app = App::from_ref(state);
         let seats = Arc::clone(&app.seats);
         let permit = seats.try_acquire_owned().map_err(|_| {
             let why = "All seats are taken: come back later.";
@@ -218,7 +242,7 @@ impl FromRequestParts<App> for Seat {
         // What is no UTF-8 is an ID that no event has.
         let id = parts.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty());
         Ok(Self {
-            app: app.clone(),
+            app,
             peer: parts.extensions.get().copied().unwrap_or(NOBODY),
             last_event_id: id
                 .map(|id| String::from_utf8_lossy(id.as_bytes()).into()),
@@ -234,7 +258,13 @@ impl Seat {
     /// # Errors
     /// If the reader cannot be told what it missed.
     pub fn reader(&self) -> Result<Reader, FeedError> {
-        self.app.hub.subscribe(self.last_event_id.as_deref())
+        self.app.hub.subscribe(self.last_event_id())
+    }
+
+    /// What the request has in `Last-Event-ID`, if anything.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.last_event_id.as_deref()
     }
 
     /// The response: `blocks`, from a [`Reader`] or made of what it gives,
@@ -355,7 +385,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(events))
         .routes(routes!(publish))
         .split_for_parts();
-    let origins = ORIGINS.map(HeaderValue::from_static);
+    let origins = app.options.origins.clone();
     routes
         .route("/openapi.json", get(Json(api)))
         .merge(docs::page())
@@ -372,7 +402,7 @@ pub fn router(app: App) -> Router {
                 .allow_methods([Method::GET, Method::POST])
                 .allow_headers([CONTENT_TYPE, LAST_EVENT_ID]),
         )
-        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn_with_state(app.clone(), guard))
         .layer(middleware::from_fn_with_state(app.clone(), tell))
         .with_state(app)
 }
@@ -382,7 +412,8 @@ async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, what_is)
 }
 
-async fn wrong_method() -> Problem {
+/// The fallback for a path that is there, but not with that method.
+pub async fn wrong_method() -> Problem {
     let what_is = "The methods that work here are in Allow.";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, what_is)
 }
@@ -391,7 +422,10 @@ async fn wrong_method() -> Problem {
 // ANCHOR: layers
 /// Limits the time until a response has its head. The body may take as long
 /// as it does.
-async fn in_time(
+///
+/// # Errors
+/// 408 if there is none in time.
+pub async fn in_time(
     State(app): State<App>,
     request: Request,
     next: Next,
@@ -403,15 +437,20 @@ async fn in_time(
     })
 }
 
-/// Whose pages may read and post, beside our own: those of the book.
-const ORIGINS: [&str; 2] = ["http://127.0.0.1:3000", "http://localhost:3000"];
-
 /// The names of this machine that no DNS server can give to another.
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Lets pass what a browser may send for one of our pages, and what comes
 /// from no browser.
-async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
+///
+/// # Errors
+/// 400 without a good host, 421 for another than this, 403 for a page of
+/// another origin that would change something.
+pub async fn guard(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     if !connections::has_good_host(&request) {
         let why = "The request must name its host, once.";
         return Err(Problem::new(StatusCode::BAD_REQUEST, why));
@@ -429,7 +468,7 @@ async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
     }
     let own = format!("http://{host}");
     let is_ours = |origin: &HeaderValue| {
-        origin == &own || ORIGINS.iter().any(|ours| origin == ours)
+        origin == &own || app.options.origins.contains(origin)
     };
     let mut origins = request.headers().get_all(ORIGIN).iter();
     if !request.method().is_safe() && !origins.all(is_ours) {
@@ -442,7 +481,7 @@ async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
 
 /// Says what becomes of a request: the outermost layer sees what the others
 /// have made of the response.
-async fn tell(
+pub async fn tell(
     State(app): State<App>,
     request: Request,
     next: Next,

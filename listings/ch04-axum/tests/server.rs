@@ -203,6 +203,8 @@ async fn pages_of_the_book_may_read_and_post_and_others_may_not() {
     for (origin, is_ours) in [
         ("http://127.0.0.1:3000", true),
         ("http://localhost:3000", true),
+        ("http://127.0.0.1:9005", true),
+        ("http://localhost:9005", true),
         ("http://127.0.0.1:3001", false),
         ("https://elsewhere.example", false),
         ("null", false),
@@ -253,7 +255,7 @@ async fn a_page_whose_name_leads_to_this_machine_is_refused() {
         (local, "[::1]", "", 202),
         // The page at /docs.
         (local, "127.0.0.1:9004", "http://127.0.0.1:9004", 202),
-        (local, "127.0.0.1:9004", "http://127.0.0.1:9005", 403),
+        (local, "127.0.0.1:9004", "http://127.0.0.1:9006", 403),
         // The browser takes all of these for pages of ours.
         (local, "evil.example:9004", "http://evil.example:9004", 421),
         (local, "evil.example:9004", "", 421),
