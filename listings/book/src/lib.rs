@@ -3,6 +3,7 @@
 //! about. Every push to a page is an event stream of the kind it teaches.
 
 pub mod live;
+pub mod page;
 pub mod render;
 pub mod serve;
 pub mod watch;
@@ -14,6 +15,7 @@ pub const CHAPTERS: &[&dashboard::Chapter] = &[
     &ch02_blocking::CHAPTER,
     &ch03_hyper::CHAPTER,
     &ch04_axum::CHAPTER,
+    &ch05_browser::CHAPTER,
 ];
 // ANCHOR_END: chapters
 

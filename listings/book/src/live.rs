@@ -12,6 +12,7 @@ use axum::body::Bytes;
 use axum::extract::{self, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use dashboard::Chapter;
 use futures::{StreamExt, stream};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -58,7 +59,7 @@ pub async fn run(
         return StatusCode::NO_CONTENT.into_response();
     }
     let (page, mut events) = mpsc::channel(QUEUE);
-    tokio::spawn(play(site, chapter.name, page));
+    tokio::spawn(play(site, chapter, page));
     let events = stream::poll_fn(move |context| events.poll_recv(context));
     event_stream(stream::iter([ID]).chain(events))
 }
@@ -68,7 +69,7 @@ pub async fn run(
 /// and a deadline inside the answer would stop with it.
 async fn play(
     site: Arc<Site>,
-    chapter: &'static str,
+    chapter: &'static Chapter,
     page: mpsc::Sender<Bytes>,
 ) {
     let end = match site.runs.try_acquire() {
@@ -103,7 +104,7 @@ async fn play(
 /// The two processes of a run, and what they have printed.
 struct Programs {
     program: Box<Path>,
-    chapter: &'static str,
+    chapter: &'static Chapter,
     running: Vec<(&'static str, Child)>,
     /// Apart from the children, because waiting for a child closes its stdin.
     leashes: Vec<Option<ChildStdin>>,
@@ -112,7 +113,7 @@ struct Programs {
 }
 
 impl Programs {
-    fn new(program: &Path, chapter: &'static str) -> Self {
+    fn new(program: &Path, chapter: &'static Chapter) -> Self {
         let (print, printed) = mpsc::channel(QUEUE);
         let program = program.into();
         let (running, leashes) = (Vec::new(), Vec::new());
@@ -124,7 +125,7 @@ impl Programs {
     /// the child's stdin, so the child learns of its death however it dies.
     fn start(&mut self, side: &'static str, args: &[&str]) -> io::Result<()> {
         let mut child = Command::new(&*self.program)
-            .args(["play", self.chapter, side, "--until-stdin-closes"])
+            .args(["play", self.chapter.name, side, "--until-stdin-closes"])
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -157,7 +158,8 @@ impl Programs {
                     if self.running.len() == 1
                         && let Some(url) = url(&line)
                     {
-                        self.start(CLIENT, &[url])?;
+                        let args = client_args(self.chapter, url);
+                        self.start(CLIENT, &args)?;
                     }
                     send(page, side, &line).await?;
                 }
@@ -191,6 +193,16 @@ impl Programs {
         let _: Result<_, _> = timeout(GRACE, last_words).await;
     }
     // ANCHOR_END: stop
+}
+
+/// Of several clients the one that is in this program: another, such as
+/// Node's, may not be on this machine.
+fn client_args<'a>(chapter: &Chapter, url: &'a str) -> Vec<&'a str> {
+    if chapter.clients.len() > 1 {
+        vec![url, "--client", "rust"]
+    } else {
+        vec![url]
+    }
 }
 
 /// The first of the programs to end; never, while there is none.

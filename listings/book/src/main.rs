@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use book::page;
 use book::render::{self, Edition, Press};
 use book::watch::{self, Changes};
 use clap::Parser;
 use tokio::sync::watch::{Sender, channel};
+use tokio_util::sync::CancellationToken;
 
 /// Renders this book, serves it, and renders it again when a source changes.
 #[derive(Debug, Parser)]
@@ -43,6 +45,9 @@ enum Role {
         args: Vec<OsString>,
     },
 }
+
+/// Why a figure of the book stays as it is printed.
+const NO_PAGE: &str = "book: the page of chapter 5 is not served";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -81,7 +86,13 @@ fn read(cli: &Cli) -> Result<(), render::Error> {
     let served = cli.root.join("target/served");
     sweep(&served);
     let out = served.join(port.to_string());
-    let mut press = Press::new(cli.root.clone(), out)?;
+    let page = page::bind();
+    if let Err(error) = &page {
+        eprintln!("{NO_PAGE}: {error}");
+    }
+    let (page, page_url) = page.ok().unzip();
+    let press = Press::new(cli.root.clone(), out)?;
+    let mut press = press.with_page(page_url.clone());
 
     // Before the first edition, so that no change falls between the two.
     let watching = watch::sources(&cli.root);
@@ -99,6 +110,9 @@ fn read(cli: &Cli) -> Result<(), render::Error> {
 
     let url = format!("http://127.0.0.1:{port}/");
     println!("The book is at {url} (Ctrl-C ends it)");
+    if let Some(url) = page_url {
+        println!("The page of chapter 5 is at {url}");
+    }
     if cli.open
         && let Err(error) = open::that_detached(&url)
     {
@@ -107,14 +121,37 @@ fn read(cli: &Cli) -> Result<(), render::Error> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let stop = signal()?;
+        let (stop, signal) = (CancellationToken::new(), signal()?);
         let limit = Duration::from_secs(cli.run_seconds);
         let program = std::env::current_exe()?;
-        book::serve::serve(listener, newest, program, limit, stop).await
+        let told = stop.clone().cancelled_owned();
+        tokio::try_join!(
+            book::serve::serve(listener, newest, program, limit, told),
+            show(page, port, stop.clone()),
+            async {
+                signal.await;
+                stop.cancel();
+                Ok(())
+            },
+        )
     })?;
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop(watcher);
     drop(printing.join());
+    Ok(())
+}
+
+/// Serves the page of chapter 5, if it has a port. The book does without it
+/// if it must.
+async fn show(
+    page: Option<TcpListener>,
+    book: u16,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let Some(page) = page else { return Ok(()) };
+    if let Err(error) = page::serve(page, book, stop).await {
+        eprintln!("{NO_PAGE}: {error}");
+    }
     Ok(())
 }
 

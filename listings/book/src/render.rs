@@ -26,6 +26,7 @@ pub struct Edition {
 pub struct Press {
     root: PathBuf,
     out: PathBuf,
+    page: Option<String>,
     editions: Vec<PathBuf>,
     count: u32,
 }
@@ -37,7 +38,14 @@ impl Press {
     /// If `out` cannot be emptied.
     pub fn new(root: PathBuf, out: PathBuf) -> io::Result<Self> {
         remove(&out)?;
-        Ok(Self { root, out, editions: Vec::new(), count: 0 })
+        Ok(Self { root, out, page: None, editions: Vec::new(), count: 0 })
+    }
+
+    /// Tells every page of the book where chapter 5's own page is served.
+    #[must_use]
+    pub fn with_page(mut self, url: Option<String>) -> Self {
+        self.page = url;
+        self
     }
 
     // ANCHOR: render
@@ -63,9 +71,13 @@ impl Press {
         scripts.push("theme/live.js".into());
         config.set(key, scripts)?;
 
+        let page = self.page.as_ref();
+        let page = page.map(|url| format!(" data-page=\"{url}\""));
+        let page = page.unwrap_or_default();
+        let attributes = format!("data-edition=\"{id}\"{page}");
         let built = MDBook::load_with_config(&self.root, config)
             .and_then(|book| book.build())
-            .and_then(|()| Ok(sign(&pages, &id)?));
+            .and_then(|()| Ok(sign(&pages, &attributes)?));
         if let Err(error) = built {
             remove(&pages)?;
             return Err(error);
@@ -77,13 +89,13 @@ impl Press {
 }
 
 // ANCHOR: sign
-/// Tells each page below `folder` which edition it is of, on the tag of the
-/// script that wants to know.
-fn sign(folder: &Path, id: &str) -> io::Result<()> {
+/// Tells each page below `folder` which edition it is of, and more that a
+/// script wants to know, on the tag of the last one.
+fn sign(folder: &Path, attributes: &str) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            sign(&path, id)?;
+            sign(&path, attributes)?;
         } else if path.extension().is_some_and(|name| name == "html") {
             // mdBook's pages are UTF-8, and the script is their last. A file
             // that was copied from beside the pages may be anything.
@@ -91,8 +103,7 @@ fn sign(folder: &Path, id: &str) -> io::Result<()> {
             if let Some((before, after)) = page.rsplit_once("src=\"")
                 && after.contains("theme/live")
             {
-                let attribute = format!("data-edition=\"{id}\"");
-                let page = format!("{before}{attribute} src=\"{after}");
+                let page = format!("{before}{attributes} src=\"{after}");
                 fs::write(&path, page)?;
             }
         }

@@ -7,7 +7,8 @@ mod support;
 
 use std::net::TcpStream;
 
-use support::{Book, until};
+use contract::browser::until;
+use support::Book;
 
 const RUN: &str = "/live/run/ch01-sockets";
 
@@ -28,6 +29,15 @@ fn both_sides_print_and_leaving_ends_them() {
     drop(run);
     book.wait_for_children(0);
     assert!(TcpStream::connect(address).is_err(), "{address} answers");
+}
+
+#[test]
+fn every_chapter_plays() {
+    let book = Book::start(&[]);
+    for chapter in book::CHAPTERS {
+        let mut run = book.events(&format!("/live/run/{}", chapter.name));
+        while !run.data("client").contains("event") {}
+    }
 }
 
 #[test]

@@ -6,11 +6,13 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Book, PAGE, command, small_book, until};
+use contract::browser::until;
+use support::{Book, PAGE, command, small_book};
 
 #[test]
 fn serves_pages_styles_and_its_own_404() {
@@ -253,6 +255,29 @@ fn a_book_that_cannot_be_rendered_is_an_error() {
     assert!(text.contains("book.toml"), "{text}");
 }
 
+#[test]
+fn serves_the_page_of_chapter_5_beside_and_says_where() {
+    let book = Book::start(&[]);
+    let url = &book.page;
+    let (_, page) = book.get("/one.html", "");
+    assert!(page.contains(&format!(" data-page=\"{url}\" src=")), "{page}");
+
+    let address = url.split('/').nth(2).unwrap();
+    let mut peer = TcpStream::connect(address).unwrap();
+    let head = format!("Host: {address}\r\nConnection: close\r\n");
+    write!(peer, "GET / HTTP/1.1\r\n{head}\r\n").unwrap();
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // The pages of this book may frame it, and those of no other.
+    let port = book.port;
+    let may = format!(
+        "frame-ancestors 'self' http://127.0.0.1:{port} \
+         http://localhost:{port} file:\r\n"
+    );
+    assert!(answer.contains(&may), "{answer}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_open_streams_and_leaves_nothing() {
@@ -268,6 +293,8 @@ fn a_signal_ends_open_streams_and_leaves_nothing() {
         assert!(run.next().is_none());
         assert!(events.next().is_none());
         assert!(book.exit().success());
+        let page = book.page.split('/').nth(2).unwrap();
+        assert!(TcpStream::connect(page).is_err(), "{page} answers");
         // The promise is one second; the rest is for a busy machine.
         assert!(told.elapsed().as_secs() < 10);
         until("empty folder", || {

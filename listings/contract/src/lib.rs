@@ -8,10 +8,12 @@
 //!   test
 //! - [`clients`]: the checks of a client program
 //! - [`chapter`]: what the tests of every chapter have in common
+//! - [`browser`]: a real browser, for tests of pages
 //! - [`transcript`]: holds the committed output of programs true
 //! - [`Program`], [`Process`]: what is checked, and one run of it
 //! - [`http`]: the peer
 
+pub mod browser;
 pub mod chapter;
 pub mod clients;
 pub mod http;

@@ -272,6 +272,42 @@ fn check_panels(root: &Path) -> Vec<Problem> {
     problems
 }
 
+/// A figure for a page of chapter 5 names its address, and says how to bring
+/// it alive.
+fn check_frames(root: &Path) -> Vec<Problem> {
+    let addr = ch05_browser::CHAPTER.addr;
+    let name = ch05_browser::CHAPTER.name;
+    let command = format!("$ cargo run -p {name} -- server");
+    let mut problems = Vec::new();
+    for page in pages(root) {
+        let mut lines = page.lines();
+        while let Some((line, text)) = lines.next() {
+            if attribute(text, "<figure", "class") != Some("page") {
+                continue;
+            }
+            let start = format!("http://{addr}/");
+            let url = attribute(text, "<figure", "data-page");
+            if !url.is_some_and(|url| url.starts_with(&start)) {
+                let text = format!("no data-page like {start}");
+                problems.push(page.problem(line, text));
+            }
+            let id = attribute(text, "<figure", "id").unwrap_or_default();
+            if !id.starts_with("page-") {
+                problems.push(page.problem(line, "no id like page-x"));
+            }
+            let figure: Vec<_> =
+                lines.by_ref().map_while(inside_figure).collect();
+            for part in [command.as_str(), "<figcaption>"] {
+                if !figure.iter().any(|text| text.contains(part)) {
+                    let text = format!("a page's figure needs {part}");
+                    problems.push(page.problem(line, text));
+                }
+            }
+        }
+    }
+    problems
+}
+
 fn inside_figure((_, text): (usize, &str)) -> Option<&str> {
     (!text.contains("</figure>")).then_some(text)
 }
@@ -300,6 +336,11 @@ fn the_book_numbers_its_listings() {
 #[test]
 fn the_book_has_panels_that_can_run() {
     none(&check_panels(&workspace()));
+}
+
+#[test]
+fn the_book_says_how_to_bring_a_page_alive() {
+    none(&check_frames(&workspace()));
 }
 
 const CODE: &str = concat!(
@@ -423,6 +464,22 @@ fn faulty_panels_are_found() {
             "src/page.md:1: no id like transcript-x",
             "src/page.md:1: a live figure needs {{#include ",
             "src/page.md:1: a live figure needs <span class=\"live-hint\">",
+        ],
+    );
+}
+
+#[test]
+fn faulty_frames_are_found() {
+    let page = "<figure class=\"page\" data-page=\"/x\" id=\"x\">\n</figure>\n";
+    let folder = planted(&[("src/page.md", page)]);
+    found(
+        &check_frames(folder.path()),
+        &[
+            "src/page.md:1: no data-page like http://127.0.0.1:9005/",
+            "src/page.md:1: no id like page-x",
+            "src/page.md:1: a page's figure needs \
+             $ cargo run -p ch05-browser -- server",
+            "src/page.md:1: a page's figure needs <figcaption>",
         ],
     );
 }

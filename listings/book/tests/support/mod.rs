@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use contract::browser::until;
 use event_stream::{Decoder, Item, MessageEvent};
 use tempfile::TempDir;
 
@@ -42,7 +43,8 @@ pub(crate) fn small_book() -> TempDir {
     let root = folder.path();
     let book = "[book]\ntitle = \"Small\"\n\
         [build]\nextra-watch-dirs = [\"theme\"]\n\
-        [output.html]\nadditional-css = [\"theme/book.css\"]\n";
+        [output.html]\nadditional-css = [\"theme/book.css\"]\n\
+        additional-js = [\"theme/access.js\", \"theme/page.js\"]\n";
     fs::create_dir(root.join("src")).unwrap();
     fs::create_dir(root.join("theme")).unwrap();
     fs::write(root.join("book.toml"), book).unwrap();
@@ -56,16 +58,44 @@ pub(crate) fn small_book() -> TempDir {
     folder
 }
 
+/// A copy of this book: others may be writing theirs.
+pub(crate) fn whole_book() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for part in ["book.toml", "src", "theme", "listings"] {
+        copy(&workspace().join(part), &folder.path().join(part));
+    }
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_file() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let name = entry.unwrap().file_name();
+        if name != "node_modules" && name != "target" {
+            copy(&from.join(&name), &to.join(&name));
+        }
+    }
+}
+
 pub(crate) struct Book {
     pub(crate) process: Child,
     pub(crate) port: u16,
+    /// Where it serves the page of chapter 5.
+    pub(crate) page: String,
     pub(crate) folder: TempDir,
     lines: Receiver<String>,
 }
 
 impl Book {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let folder = small_book();
+        Self::of(small_book(), arguments)
+    }
+
+    pub(crate) fn of(folder: TempDir, arguments: &[&str]) -> Self {
         let mut process = command()
             .args(["--port", "0", "--root"])
             .arg(folder.path())
@@ -87,10 +117,13 @@ impl Book {
                 }
             });
         }
-        let mut book = Self { process, port: 0, folder, lines };
+        let (port, page) = (0, String::new());
+        let mut book = Self { process, port, page, folder, lines };
         let line = book.line("The book is at ");
         let port = line.split(['/', ':']).nth(4).unwrap();
         book.port = port.parse().unwrap();
+        let line = book.line("The page of chapter 5 is at ");
+        book.page = line.split(' ').next_back().unwrap().into();
         book
     }
 
@@ -195,15 +228,6 @@ impl Drop for Book {
 
 pub(crate) fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_book"))
-}
-
-/// Asks again and again, because there is nothing to wait on.
-pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "still no {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 pub(crate) struct Events {

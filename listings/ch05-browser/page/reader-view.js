@@ -1,0 +1,286 @@
+// The stream, its state and its bytes, as the page shows them.
+
+import { pieces } from "./bytes.js";
+import { WORDS, make, seconds, showRows } from "./dom.js";
+import { fetchEvents } from "./fetch-source.js";
+import { Reader, sourceUrl } from "./reader.js";
+import { otherName } from "./seven.js";
+import { Tail } from "./tail.js";
+
+const SERVERS = [
+  ["1. Raw sockets", 9001],
+  ["2. Blocking", 9002],
+  ["3. hyper", 9003],
+  ["4. axum", 9004],
+  ["5. This page's", 9005],
+];
+// Bytes of the stream that are shown.
+const MAX_RAW = 32 * 1024;
+const ANNOUNCE_EVERY = 10_000;
+
+export function reader(section, base) {
+  const at = (id) => section.querySelector(`#${id}`);
+  const own = new URL("events", base);
+  const { server, address, connect, pause, drop } = Object.fromEntries(
+    ["server", "address", "connect", "pause", "drop"].map((id) => [id, at(id)]),
+  );
+  // By this name the server knows the two connections of this page.
+  const random = crypto.getRandomValues(new Uint32Array(2));
+  const name = `page-${Array.from(random, (it) => it.toString(36)).join("")}`;
+  const raw = new Tail(MAX_RAW, ({ bytes }) => bytes?.length ?? 1);
+  let source = null;
+  let isOwn = false;
+  let retry = null;
+  let refusal = "";
+  let rawAbort = null;
+  let announced = 0;
+
+  const it = new Reader({
+    tell: (row) => {
+      if (row) {
+        console.log(row.type, row.lastEventId, row.data);
+      }
+      paintSoon();
+    },
+  });
+
+  // Many events may come at once; the page is drawn once for all of them. Not
+  // by requestAnimationFrame: a frame out of sight is given none.
+  let timer = null;
+  function paintSoon() {
+    timer ??= setTimeout(paint, 50);
+  }
+
+  function paint() {
+    timer = null;
+    paintState();
+    const isOpen = it.state === "open";
+    const lastId = it.lastEventId;
+    at("last-event-id").textContent = lastId === "" ? "none" : lastId;
+    at("retry").textContent = retry === null ? "not set" : seconds(retry);
+    at("events").textContent = it.events;
+    at("reconnections").textContent = it.reconnections;
+    connect.textContent = it.state !== "closed" ? "Close" : connectWord();
+    const { isHeld, waiting } = it.rows;
+    pause.setAttribute("aria-pressed", isHeld);
+    pause.textContent = isHeld ? `Go on (${waiting} waiting)` : "Pause";
+    drop.disabled = !isOpen || dropWhyNot() !== "";
+    at("drop-why").textContent = dropWhyNot();
+    showRows(at("rows"), it.rows.view, rowElement);
+    showRows(at("raw"), raw.view, rawElement);
+  }
+
+  function paintState() {
+    const { state, away, wasAway, wasRefused } = it;
+    const line = at("state").parentElement;
+    line.dataset.state = state;
+    line.classList.toggle("error", wasRefused);
+    const word = WORDS[state];
+    // A live region speaks when it is set, even to what it was.
+    if (at("state").textContent !== word) {
+      at("state").textContent = word;
+    }
+    let why = "";
+    if (away !== null) {
+      why = `Away for ${seconds(away)}; the browser tries again by itself.`;
+    } else if (wasRefused) {
+      const reason = refusal || "The server answered, but with no stream, or not for this page.";
+      why = `${reason} An EventSource does not come back from that.`;
+    } else if (state === "open" && wasAway !== null) {
+      why = `Back after ${seconds(wasAway)}.`;
+    }
+    at("state-why").textContent = why;
+  }
+
+  function connectWord() {
+    return it.wasRefused ? "Try again" : "Connect";
+  }
+
+  function dropWhyNot() {
+    if (location.origin !== base.origin) {
+      return "“Drop me” works where the page came from its server.";
+    }
+    return isOwn
+      ? ""
+      : "“Drop me” asks this page's own server, which does not send this.";
+  }
+
+  function start() {
+    const error = at("address-error");
+    try {
+      source = sourceUrl(address.value, own);
+      error.textContent = "";
+      address.removeAttribute("aria-invalid");
+    } catch ({ message }) {
+      error.textContent = message;
+      address.setAttribute("aria-invalid", "true");
+      return;
+    }
+    isOwn = source.origin === own.origin && source.pathname === own.pathname;
+    if (isOwn) {
+      source.searchParams.set("reader", name);
+    }
+    choose();
+    retry = null;
+    refusal = "";
+    announced = 0;
+    it.connect(source);
+    startRaw();
+  }
+
+  function choose() {
+    const options = Array.from(server.options, ({ value }) => value);
+    server.value = options.includes(address.value) ? address.value : "";
+  }
+
+  function startRaw() {
+    rawAbort?.abort();
+    rawAbort = new AbortController();
+    raw.clear();
+    readRaw(source, rawAbort.signal);
+  }
+
+  function stop() {
+    it.close();
+    rawAbort?.abort();
+    paintSoon();
+  }
+
+  // The same stream once more, for what an EventSource keeps to itself.
+  async function readRaw(url, signal) {
+    const say = (note) => {
+      // What an old connection still had to say is not for the new one.
+      if (!signal.aborted) {
+        raw.push({ note });
+        paintSoon();
+      }
+    };
+    // By the other name of this machine: a browser counts the connections to
+    // each, and another tab of this page shall find one free. Then it is
+    // another origin, and a request with the ID needs a preflight, which the
+    // servers of chapters 1 to 3 do not answer.
+    const other = otherName(url);
+    try {
+      const events = fetchEvents(other, { signal, sendLastEventId: isOwn });
+      for await (const { kind, bytes, ms, wait, error } of events) {
+        if (kind === "open") {
+          say("A connection.");
+        } else if (kind === "bytes") {
+          // As many as are shown; a copy, since a view keeps all of them.
+          raw.push({ bytes: bytes.slice(-MAX_RAW) });
+        } else if (kind === "retry") {
+          retry = ms;
+        } else if (kind === "lost") {
+          const how = error ? "broke" : "ended";
+          say(`The connection ${how}. The next comes in ${seconds(wait)}.`);
+        }
+        paintSoon();
+      }
+      say("The server has no more (204).");
+    } catch (error) {
+      refusal = error.message;
+      say(error.message);
+    }
+  }
+
+  function announce() {
+    const count = it.events - announced;
+    announced = it.events;
+    const last = it.rows.view.at(-1)?.data ?? "";
+    if (count > 0 && at("announce").checked && !it.rows.isHeld) {
+      const events = count === 1 ? "1 new event" : `${count} new events`;
+      at("announcer").textContent = `${events}. ${last.slice(0, 200)}`;
+    }
+  }
+
+  function paintTypes() {
+    const types = [...it.types].join(", ");
+    at("types").textContent =
+      `The page listens to: ${types}. ` +
+      "A type that nobody listens to is not heard.";
+  }
+
+  for (const [label, port] of SERVERS) {
+    const url = `http://127.0.0.1:${port}/events`;
+    const value = port === 9005 ? own.href : url;
+    server.append(make("option", { textContent: label, value }));
+  }
+  server.append(make("option", { textContent: "Another", value: "" }));
+  const given = new URLSearchParams(location.search).get("source");
+  address.value = given ?? own.href;
+  choose();
+  address.addEventListener("input", choose);
+  server.addEventListener("change", () => {
+    if (server.value !== "") {
+      address.value = server.value;
+      start();
+    } else {
+      address.focus();
+    }
+  });
+  at("connection").addEventListener("submit", (event) => {
+    event.preventDefault();
+    it.state === "closed" ? start() : stop();
+  });
+  pause.addEventListener("click", () => {
+    for (const tail of [it.rows, raw]) {
+      tail.isHeld ? tail.release() : tail.hold();
+    }
+    paint();
+  });
+  drop.addEventListener("click", async () => {
+    const url = new URL(`readers/${name}`, base);
+    const error = at("address-error");
+    try {
+      const { status } = await fetch(url, { method: "DELETE" });
+      const is = `The server answered ${status}`;
+      error.textContent = status === 204 ? "" : `${is}: nobody was dropped.`;
+    } catch {
+      error.textContent = "The server does not answer.";
+    }
+  });
+  at("listen").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const { value } = at("type");
+    if (value !== "" && it.listen(value)) {
+      at("type").value = "";
+    }
+    paintTypes();
+  });
+  // A page that is kept for the Back button would keep its connections, and
+  // they are six for all tabs.
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", ({ persisted }) => persisted && start());
+  setInterval(announce, ANNOUNCE_EVERY);
+  setInterval(() => it.away !== null && paintState(), 1_000);
+  paintTypes();
+  start();
+  paint();
+}
+
+function rowElement({ type, data, lastEventId, size }) {
+  const shown = size > data.length ? `${data}… (${size} in all)` : data;
+  const line = make("p", { className: "row" });
+  line.dataset.type = type;
+  line.append(
+    make("span", { className: "id", textContent: lastEventId || "–" }),
+    " ",
+    make("span", { className: "type", textContent: type }),
+    " ",
+    make("span", { className: "data", textContent: shown }),
+  );
+  return line;
+}
+
+function rawElement({ bytes, note }) {
+  if (note) {
+    return make("p", { className: "note", textContent: note });
+  }
+  const chunk = make("span", { className: "chunk" });
+  for (const { text, escape } of pieces(bytes, "\\n\n")) {
+    const piece = make("span", { textContent: text });
+    piece.classList.toggle("escape", escape);
+    chunk.append(piece);
+  }
+  return chunk;
+}

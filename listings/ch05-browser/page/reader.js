@@ -1,0 +1,160 @@
+// What the page knows of its stream: the state of one EventSource, and what it
+// has given. No DOM here, and no EventSource either: it is passed in.
+
+import { Tail } from "./tail.js";
+
+// What the servers of this book send.
+export const TYPES = ["message", "fifth", "posted", "missed"];
+const MAX_TYPES = 32;
+const MAX_ROWS = 500;
+// A row shows so much of its data and no more.
+const MAX_SHOWN = 4_000;
+
+// ANCHOR: reader
+export class Reader {
+  state = "closed"; // "connecting", "open"
+  // Closed by the other side: it answered, but not with a stream.
+  wasRefused = false;
+  events = 0;
+  opened = 0;
+  // That of the last event. An ID without an event is not shown to a page.
+  lastEventId = "";
+  // In ms: how long the stream was away when it last came back.
+  wasAway = null;
+  types = new Set(TYPES);
+  #source = null;
+  #lostAt = null;
+  #EventSource;
+  #tell;
+  #now;
+
+  // `tell` is called after every change, with the row that came, if one did.
+  constructor({
+    EventSource = globalThis.EventSource,
+    tell = () => {},
+    now = () => performance.now(),
+    rows = MAX_ROWS,
+  } = {}) {
+    this.rows = new Tail(rows);
+    this.#EventSource = EventSource;
+    this.#tell = tell;
+    this.#now = now;
+  }
+
+  connect(url) {
+    this.#source?.close();
+    this.rows.clear();
+    Object.assign(this, { events: 0, opened: 0, lastEventId: "" });
+    Object.assign(this, { wasRefused: false, wasAway: null });
+    this.#lostAt = null;
+    const source = new this.#EventSource(url);
+    this.#source = source;
+    source.addEventListener("open", (event) => this.#open(event));
+    source.addEventListener("error", (event) => this.#error(event));
+    for (const type of this.types) {
+      source.addEventListener(type, this.#event);
+    }
+    this.#become("connecting");
+  }
+
+  close() {
+    this.#source?.close();
+    this.#source = null;
+    this.#lostAt = null;
+    this.#become("closed");
+  }
+  // ANCHOR_END: reader
+
+  // An event whose type nobody listens to is not heard of.
+  listen(type) {
+    if (this.types.has(type) || this.types.size >= MAX_TYPES) {
+      return false;
+    }
+    this.types.add(type);
+    this.#source?.addEventListener(type, this.#event);
+    return true;
+  }
+
+  // ANCHOR: states
+  // A server may call an event `open` or `error`. It has data then; news of
+  // the connection has none.
+  #open(event) {
+    if (this.#isNews(event)) {
+      this.opened += 1;
+      this.wasAway = this.away;
+      this.#lostAt = null;
+      this.#become("open");
+    }
+  }
+
+  #error(event) {
+    if (!this.#isNews(event)) {
+      return;
+    }
+    if (this.#source.readyState === this.#EventSource.CLOSED) {
+      // Final: a status other than 200, or no event stream.
+      this.wasRefused = true;
+      this.close();
+    } else {
+      // Each attempt that fails comes here; the first one counts.
+      this.#lostAt ??= this.#now();
+      this.#become("connecting");
+    }
+  }
+
+  // In ms: how long there has been no stream; `null` if there is one.
+  get away() {
+    return this.#lostAt === null ? null : this.#now() - this.#lostAt;
+  }
+
+  #isNews(event) {
+    return event.target === this.#source && !("data" in event);
+  }
+  // ANCHOR_END: states
+
+  get reconnections() {
+    return Math.max(this.opened - 1, 0);
+  }
+
+  #event = ({ type, data, lastEventId, target }) => {
+    if (target !== this.#source || data === undefined) {
+      return;
+    }
+    this.events += 1;
+    this.lastEventId = lastEventId;
+    const row = { type, data: shorten(data), lastEventId, size: data.length };
+    this.rows.push(row);
+    this.#tell(row);
+  };
+
+  #become(state) {
+    this.state = state;
+    this.#tell(null);
+  }
+}
+
+// A slice of a string may keep all of it in memory; a clone does not.
+function shorten(data) {
+  const isLong = data.length > MAX_SHOWN;
+  return isLong ? structuredClone(data.slice(0, MAX_SHOWN)) : data;
+}
+
+// What may be read from: the loopback addresses that the page's policy
+// (`connect-src`) allows. Throws an error with a message for the reader.
+export function sourceUrl(text, base) {
+  let url;
+  try {
+    url = new URL(text.trim(), base);
+  } catch {
+    throw new TypeError(`“${text}” is no address.`);
+  }
+  const isLocal = ["127.0.0.1", "localhost"].includes(url.hostname);
+  if (url.protocol !== "http:" || !isLocal) {
+    throw new TypeError(
+      "This page reads from this machine only: " +
+        "http://127.0.0.1:PORT/… or http://localhost:PORT/…",
+    );
+  }
+  url.hash = "";
+  return url;
+}
