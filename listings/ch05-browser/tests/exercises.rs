@@ -126,11 +126,13 @@ fn a_ticket_that_nobody_shows_is_gone_in_time() {
     assert_eq!(tickets.0.lock().unwrap().len(), 1);
 }
 
-/// What the four streams of exercise 4 say: type, data, last event ID.
+/// Type, data, last event ID.
+type Event = (&'static str, &'static str, &'static str);
+
 #[test]
 fn four_streams() {
     // ANCHOR: four
-    let streams: [(&[u8], &[(&str, &str, &str)]); 4] = [
+    let streams: [(&[u8], &[Event]); 4] = [
         // CR ends a line, so there are two of data; then CRLF is the blank.
         (b"data: a\rdata: b\n\r\n", &[("message", "a\nb", "")]),
         // An empty line of data is data; a comment is nothing.

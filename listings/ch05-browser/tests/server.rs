@@ -4,7 +4,7 @@
 
 mod common;
 
-use axum::{Router, body::Body, http::Response};
+use axum::{body::Body, http::Response};
 use ch03_hyper::connections::Peer;
 use ch05_browser::server::{Options, Site};
 use common::{
