@@ -84,7 +84,9 @@ export function reader(section, base) {
     if (away !== null) {
       why = `Away for ${seconds(away)}; the browser tries again by itself.`;
     } else if (wasRefused) {
-      const reason = refusal || "The server answered, but with no stream, or not for this page.";
+      const reason =
+        refusal ||
+        "No stream came that this page may read; the console may say why.";
       why = `${reason} An EventSource does not come back from that.`;
     } else if (state === "open" && wasAway !== null) {
       why = `Back after ${seconds(wasAway)}.`;
@@ -125,6 +127,7 @@ export function reader(section, base) {
     refusal = "";
     announced = 0;
     it.connect(source);
+    raw.clear();
     startRaw();
   }
 
@@ -133,11 +136,14 @@ export function reader(section, base) {
     server.value = options.includes(address.value) ? address.value : "";
   }
 
+  // The bytes are to be looked at. A tab that nobody sees leaves their
+  // connection to the others.
   function startRaw() {
     rawAbort?.abort();
-    rawAbort = new AbortController();
-    raw.clear();
-    readRaw(source, rawAbort.signal);
+    if (it.state !== "closed" && !document.hidden) {
+      rawAbort = new AbortController();
+      readRaw(source, rawAbort.signal);
+    }
   }
 
   function stop() {
@@ -171,6 +177,10 @@ export function reader(section, base) {
         } else if (kind === "retry") {
           retry = ms;
         } else if (kind === "lost") {
+          if (it.wasRefused) {
+            say("The browser was refused, so nothing more is tried.");
+            return;
+          }
           const how = error ? "broke" : "ended";
           say(`The connection ${how}. The next comes in ${seconds(wait)}.`);
         }
@@ -247,6 +257,7 @@ export function reader(section, base) {
     }
     paintTypes();
   });
+  document.addEventListener("visibilitychange", startRaw);
   // A page that is kept for the Back button would keep its connections, and
   // they are six for all tabs.
   addEventListener("pagehide", stop);

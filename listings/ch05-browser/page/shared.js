@@ -34,6 +34,9 @@ export class SharedSource extends EventTarget {
       BroadcastChannel = globalThis.BroadcastChannel,
       ...rest
     } = options;
+    if (!locks) {
+      throw new Error("Tabs share a stream over HTTPS or on localhost only.");
+    }
     const name = `shared-source ${url}`;
     const { signal } = this.#abort;
     this.#channel = new BroadcastChannel(name);

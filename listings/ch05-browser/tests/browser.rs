@@ -460,6 +460,7 @@ fn main() -> ExitCode {
             page::drop_me,
             page::rows_and_pause,
             page::refused,
+            page::not_for_this_page,
             page::sources,
             page::hostile,
             page::file_and_frames,

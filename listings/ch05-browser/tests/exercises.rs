@@ -7,7 +7,10 @@ mod common;
 use axum::{
     Router,
     extract::{Query, Request, State},
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, CACHE_CONTROL},
+    },
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::post,
@@ -56,7 +59,7 @@ async fn sell(State(tickets): State<Tickets>, head: HeaderMap) -> Response {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     match tickets.sell(Instant::now()) {
-        Some(ticket) => ticket.into_response(),
+        Some(ticket) => ([(CACHE_CONTROL, "no-store")], ticket).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

@@ -218,6 +218,34 @@ pub(crate) fn refused() {
     assert_eq!(complaints_but(&browser, &[status]), [""; 0]);
 }
 
+/// A stream that pages of other origins may not read: the `EventSource` is
+/// closed for good, and what reads the bytes does not go on by itself.
+pub(crate) fn not_for_this_page() {
+    let own = Server::start(every(50));
+    let peer = Peer::start(|_| {
+        response("200 OK", &[STREAM], "retry: 1\n\ndata: x\n\n")
+    });
+    let browser = Browser::start();
+    browser.open(&own.url(&format!("/?source={}", peer.url("/events"))));
+    wait_for_state(&browser, "Closed");
+    browser
+        .wait("document.querySelector('#connect').textContent === 'Try again'");
+    until("the end of it", || {
+        browser.text("#raw").contains("nothing more is tried")
+    });
+    // Whether the bytes were asked for once or twice depends on who of the
+    // two was refused first.
+    let count = peer.requests().len();
+    assert!((2..=3).contains(&count), "{count}");
+    browser.click("#connect");
+    until("more requests", || peer.requests().len() >= count + 2);
+    assert_eq!(ids(&browser), [0; 0]);
+    let blocked = |line: &&str| line.contains("blocked by CORS policy");
+    let complaints = browser.complaints();
+    let complaints: Vec<_> = complaints.iter().map(String::as_str).collect();
+    assert!(complaints.iter().any(blocked), "{complaints:?}");
+}
+
 pub(crate) fn sources() {
     let own = Server::start(every(50));
     let hyper = Server::run(|listener, stop, log| {

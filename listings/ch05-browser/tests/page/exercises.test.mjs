@@ -89,12 +89,11 @@ test("silence ends in another connection, which goes on", (t) => {
 // ANCHOR: complete
 // Asks, and gives the answer piece by piece.
 async function* complete(url, prompt, options = {}) {
-  const items = fetchEvents(url, {
-    ...options,
-    method: "POST",
-    headers: { ...options.headers, "Content-Type": "application/json" },
-    body: JSON.stringify({ prompt }),
-  });
+  const headers = new Headers(options.headers);
+  headers.set("Content-Type", "application/json");
+  const body = JSON.stringify({ prompt });
+  const request = { ...options, method: "POST", headers, body };
+  const items = fetchEvents(url, request);
   for await (const { kind, type, data } of items) {
     if (kind !== "event") {
       continue;
@@ -110,6 +109,7 @@ async function* complete(url, prompt, options = {}) {
     }
   }
   // A POST is not sent again, so the loop ends with the response.
+  options.signal?.throwIfAborted();
   throw new Error("The answer broke off.");
 }
 // ANCHOR_END: complete
@@ -146,7 +146,7 @@ test("the answer comes in pieces and has an end", async (t) => {
     response.write('event: token\ndata: " day,\\n"\n\nevent: token\n');
     response.write('data: "Ada"\n\nevent: done\ndata\n\n');
   });
-  const headers = { Authorization: "Bearer x" };
+  const headers = new Headers({ Authorization: "Bearer x" });
   assert.equal(await text(complete(url, "Hi", { headers })), "Good day,\nAda");
   assert.deepEqual(JSON.parse(asked[0].body), { prompt: "Hi" });
   assert.equal(asked[0].headers.authorization, "Bearer x");
@@ -158,6 +158,17 @@ test("an answer that breaks off is no answer", async (t) => {
   });
   await assert.rejects(text(complete(url, "Hi")), /broke off/);
   assert.equal(asked.length, 1);
+});
+
+test("who hangs up is told that, and not of a fault", async (t) => {
+  const { url } = await model(t, (response) => {
+    response.write('event: token\ndata: "Good"\n\n');
+  });
+  const caller = new AbortController();
+  const answer = complete(url, "Hi", { signal: caller.signal });
+  assert.equal((await answer.next()).value, "Good");
+  caller.abort();
+  await assert.rejects(answer.next(), { name: "AbortError" });
 });
 
 test("a failure after the head is an event", async (t) => {
