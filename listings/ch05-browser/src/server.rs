@@ -189,8 +189,9 @@ pub fn router(site: Site) -> Router {
         .allow_methods([Method::GET])
         .allow_headers([LAST_EVENT_ID]);
     let stream = Router::new().route("/events", get(events));
-    // For our own pages, in a frame or out of it: no other is allowed to read
-    // what comes of this, and `guard` lets no other change anything.
+    // For our own pages, in a frame or out of it. Others may read the page's
+    // files, but not what comes of the rest, and `guard` lets them change
+    // nothing.
     let page = Router::new()
         .route("/", get(async || html("index")))
         .route("/{name}", get(page))
