@@ -231,7 +231,7 @@ async fn a_page_of_another_site_can_neither_post_nor_read() {
     // Not one of them has driven out what was there, or counted as a post.
     let first = read(&routes, &kept["url"], None).await;
     assert_eq!(bytes(first).await, b"data: mine\n\n");
-    let ours = [("Origin", "http://localhost:9005")];
+    let ours = [("Origin", "http://localhost")];
     let response = answer(&routes, post(&ours, "x")).await;
     assert_eq!(response.status(), 201);
 }
