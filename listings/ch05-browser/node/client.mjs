@@ -25,12 +25,6 @@ function leave(status, error) {
 
 /** npm's EventSource, or else `undefined`: what is missing has been told. */
 async function packages() {
-  const [major] = process.versions.node.split(".");
-  if (Number(major) < OLDEST_NODE) {
-    const found = `this is Node.js ${process.versions.node}`;
-    missing(`${found}: install version ${OLDEST_NODE} or newer`);
-    return undefined;
-  }
   try {
     return await import("eventsource");
   } catch (error) {
@@ -139,17 +133,27 @@ function given() {
   return process.exit(2);
 }
 
-const { values, positionals } = given();
-const [url = "http://127.0.0.1:9005/events"] = positionals;
-if (values.json) print = printJson;
-if (values["until-stdin-closes"]) {
-  // Whoever started this holds the other end, and never writes.
-  process.stdin.on("close", () => process.exit(0)).resume();
+async function main() {
+  const { values, positionals } = given();
+  const [url = "http://127.0.0.1:9005/events"] = positionals;
+  if (values["until-stdin-closes"]) {
+    // Whoever started this holds the other end, and never writes.
+    process.stdin.on("close", () => process.exit(0)).resume();
+  }
+  const found = await packages();
+  if (found && URL.canParse(url) && /^https?:/.test(new URL(url).protocol)) {
+    await listen(url, Number(values.events), found);
+  } else if (found) {
+    const message = `${url} is not a URL that starts with http:// or https://`;
+    leave(1, { kind: "error", closed: true, message });
+  }
 }
-const found = await packages();
-if (found && URL.canParse(url) && /^https?:/.test(new URL(url).protocol)) {
-  await listen(url, Number(values.events), found);
-} else if (found) {
-  const message = `${url} is not a URL that starts with http:// or https://`;
-  leave(1, { kind: "error", closed: true, message });
+
+// By hand and first of all: an old Node.js has no `util.parseArgs`.
+if (process.argv.includes("--json")) print = printJson;
+const { node } = process.versions;
+if (Number(node.split(".")[0]) >= OLDEST_NODE) {
+  await main();
+} else {
+  missing(`this is Node.js ${node}: install version ${OLDEST_NODE} or newer`);
 }

@@ -128,10 +128,14 @@ function essence(type) {
     : "";
 }
 
-/** How many bytes came since the last blank line. */
+/**
+ * How many bytes came since the last blank line. A comment is no part of an
+ * event: it counts only until its line is over.
+ */
 class EventSize {
   #size = 0;
   #line = 0;
+  #isComment = false;
   #cr = false;
 
   /** The size after these bytes. */
@@ -146,8 +150,10 @@ class EventSize {
       this.#cr = byte === 0x0d;
       if (lf || this.#cr) {
         if (this.#line === 0) this.#size = 0;
+        else if (this.#isComment) this.#size -= this.#line;
         this.#line = 0;
       } else {
+        if (this.#line === 0) this.#isComment = byte === 0x3a;
         this.#line += 1;
         this.#size += 1;
       }

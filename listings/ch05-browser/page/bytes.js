@@ -13,15 +13,24 @@ const ESCAPES = new Map(
 // writing, code points without a character, and all blanks but the space.
 const UNSEEN = /[\p{C}\p{Z}]/u;
 
+const encoder = new TextEncoder();
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+// How many bytes a character has that begins with this one.
+function lengthOf(lead) {
+  return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
 
 // One character of valid UTF-8 at `at`, or "" if there is none.
 function character(bytes, at) {
   const lead = bytes[at];
-  const length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  // Most are ASCII, and to call a decoder for each takes its time.
+  if (lead < 0x80) {
+    return String.fromCharCode(lead);
+  }
   try {
     // Short of bytes, or wrong: `strict` throws for both.
-    return strict.decode(bytes.subarray(at, at + length));
+    return strict.decode(bytes.subarray(at, at + lengthOf(lead)));
   } catch {
     return "";
   }
@@ -40,7 +49,7 @@ export function* pieces(bytes, lineFeed = "\n") {
       escape = lineFeed;
     } else if (ESCAPES.has(char)) {
       escape = ESCAPES.get(char);
-    } else if (char !== " " && UNSEEN.test(char)) {
+    } else if ((char < " " || char > "~") && UNSEEN.test(char)) {
       escape = `\\u{${char.codePointAt(0).toString(16).toUpperCase()}}`;
     }
     if (escape === "") {
@@ -52,7 +61,7 @@ export function* pieces(bytes, lineFeed = "\n") {
       text = "";
       yield { text: escape, escape: true };
     }
-    at += char === "" ? 1 : utf8(char).length;
+    at += char === "" ? 1 : lengthOf(bytes[at]);
   }
   if (text !== "") {
     yield { text, escape: false };
@@ -113,7 +122,7 @@ export function fromNotation(text) {
 }
 
 export function utf8(text) {
-  return new TextEncoder().encode(text);
+  return encoder.encode(text);
 }
 
 // A string of chars U+0000 to U+00FF, one a byte, as the server writes bytes

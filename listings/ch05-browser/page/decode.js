@@ -26,7 +26,8 @@ export class Decoder {
   }
 
   // The items that this chunk completes. Throws a RangeError for an event that
-  // is too large, once all items before it have been returned.
+  // is too large, once all items before it have been returned: by the next
+  // call, which may be one with an empty chunk.
   decode(chunk) {
     const items = [];
     const text = this.#utf8.decode(chunk, { stream: true });

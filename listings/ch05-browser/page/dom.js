@@ -13,7 +13,12 @@ export const WORDS = {
   closed: "Closed",
 };
 
+const DAY = 24 * 60 * 60 * 1000;
+
 export function seconds(ms) {
+  if (ms > DAY) {
+    return "more than a day";
+  }
   return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
 }
 

@@ -15,11 +15,13 @@ import { Decoder } from "./decode.js";
 //
 // Other options are those of `fetch`. A request that does something is not
 // sent twice, unless `reconnect` says so; its body must then be no stream.
+// Only `signal` ends a wait for bytes: a generator's `return` takes its turn
+// behind it, and its `throw` is taken for a connection that failed.
 export async function* fetchEvents(url, options = {}) {
   const {
-    signal = new AbortController().signal,
+    signal: given,
     reconnect = (options.method ?? "GET").toUpperCase() === "GET",
-    lastEventId: from = "",
+    lastEventId: from,
     // Elsewhere this field needs a preflight; an EventSource's does not.
     sendLastEventId = true,
     // In ms: three heartbeats of this book's servers.
@@ -28,11 +30,12 @@ export async function* fetchEvents(url, options = {}) {
     fetch = globalThis.fetch,
     ...init
   } = options;
-  // A wrong URL or option is thrown here. Below, it would look like a network
-  // that is gone, and be tried for ever.
-  const { headers } = new Request(url, init);
+  // Both may also be null.
+  const signal = given ?? new AbortController().signal;
+  const rules = new Reconnection(from ?? "");
+  checkRequest(url, { ...init, signal });
+  const headers = new Headers(init.headers);
   headers.set("Accept", "text/event-stream");
-  const rules = new Reconnection(from);
   while (!signal.aborted) {
     const hangUp = new AbortController();
     let lost = null;
@@ -47,11 +50,14 @@ export async function* fetchEvents(url, options = {}) {
         return;
       }
       check(response);
+      signal.throwIfAborted();
       rules.open();
       yield { kind: "open" };
       const { lastEventId } = rules;
       const decoder = new Decoder({ lastEventId, maxBuffer });
       for await (const item of read(response.body, decoder, idle, hangUp)) {
+        // The items of a chunk that is here do not end with the connection.
+        signal.throwIfAborted();
         rules.note(item);
         yield item;
       }
@@ -69,7 +75,7 @@ export async function* fetchEvents(url, options = {}) {
       // However it ended, also by the caller's `break`.
       hangUp.abort();
     }
-    if (!reconnect) {
+    if (!reconnect || signal.aborted) {
       return;
     }
     const wait = rules.lost();
@@ -89,6 +95,8 @@ async function* read(body, decoder, idle, hangUp) {
     }
     yield { kind: "bytes", bytes: value };
     yield* decoder.decode(value);
+    // Throws what the decoder has kept back, until those were given.
+    decoder.decode(new Uint8Array());
   }
 }
 
@@ -96,7 +104,7 @@ async function* read(body, decoder, idle, hangUp) {
 // what the caller does between two chunks.
 async function within(idle, hangUp, promise) {
   const silent = new Error(`Nothing came for ${idle / 1000} s.`);
-  const timer = setTimeout(() => hangUp.abort(silent), atMost(idle));
+  const timer = setTimeout(() => hangUp.abort(silent), Math.min(idle, LONGEST));
   try {
     return await promise;
   } finally {
@@ -111,6 +119,19 @@ export class Refused extends Error {
     super(message);
     this.name = "Refused";
     this.status = status;
+  }
+}
+
+// Throws for a wrong URL or option. In the loop it would look like a network
+// that is gone, and be tried for ever.
+function checkRequest(url, init) {
+  // The headers of this request are of no use: a form's have its boundary.
+  const { protocol } = new URL(new Request(url, init).url);
+  if (!/^https?:$/.test(protocol)) {
+    throw new TypeError(`There are no streams at ${protocol}`);
+  }
+  if (url instanceof Request) {
+    throw new TypeError("A Request can be sent once: give its URL instead.");
   }
 }
 
@@ -145,6 +166,10 @@ function setLastEventId(headers, id) {
   }
 }
 
+// A server may ask for no wait and end after each event, which is no failure:
+// that would be a loop without a pause. A longer `setTimeout` ends at once.
+const [SHORTEST, LONGEST] = [100, 2 ** 31 - 1];
+
 // The rules of "Coming back": the reconnection time first; then, with each
 // failure in a row, a draw from twice as much. All times are in ms.
 class Reconnection {
@@ -162,7 +187,7 @@ class Reconnection {
 
   note(item) {
     if (item.kind === "retry") {
-      this.#time = item.ms;
+      this.#time = Math.min(Math.max(item.ms, SHORTEST), LONGEST);
     } else if (item.kind === "event" || item.kind === "id") {
       this.lastEventId = item.id;
       this.#failures = item.kind === "event" ? 0 : this.#failures;
@@ -182,15 +207,11 @@ class Reconnection {
   }
 }
 
-// A longer `setTimeout` would end at once.
-function atMost(ms) {
-  return Math.min(ms, 2 ** 31 - 1);
-}
-
 // Ends early, and without an error, when `signal` is aborted.
 function sleep(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(end, atMost(ms));
+    // One that is aborted by now tells nobody any more.
+    const timer = setTimeout(end, signal.aborted ? 0 : ms);
     function end() {
       clearTimeout(timer);
       signal.removeEventListener("abort", end);

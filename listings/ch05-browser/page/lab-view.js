@@ -71,6 +71,7 @@ export function lab(section, base) {
       bytes.removeAttribute("aria-invalid");
     } catch (error) {
       status.textContent = error.message;
+      result.replaceChildren();
       bytes.setAttribute("aria-invalid", "true");
       bytes.focus();
       bytes.setSelectionRange(error.index, error.index + 1);

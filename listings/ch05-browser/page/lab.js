@@ -23,11 +23,13 @@ export async function run(bytes, options = {}) {
   const result = { url, ours, browsers: [], back: null };
   const compared = () => ({ ...result, differences: differences(result) });
   const source = new EventSource(url);
-  let isOver = false;
+  let [isOpen, isOver] = [false, false];
   const hear = ({ type, data, lastEventId: id }) => {
     // What has no data is news of the connection, not an event of the stream
     // that is called `open` or `error`.
-    if (data !== undefined && !isOver) {
+    if (data === undefined) {
+      isOpen ||= type === "open";
+    } else if (!isOver) {
       result.browsers.push({ kind: "event", type, data, id });
     }
   };
@@ -43,6 +45,9 @@ export async function run(bytes, options = {}) {
     isOver = true;
     if (source.readyState === EventSource.CLOSED) {
       throw new Error("The browser refused the stream, or was refused.");
+    }
+    if (!isOpen) {
+      throw new LabError("The lab's server did not answer the browser.");
     }
     if (waitForBack > 0) {
       tell(compared());

@@ -3,19 +3,26 @@
 import { pieces } from "./bytes.js";
 import { WORDS, make, seconds, showRows } from "./dom.js";
 import { fetchEvents } from "./fetch-source.js";
-import { Reader, sourceUrl } from "./reader.js";
-import { otherName } from "./seven.js";
+import { PORTS, Reader, shortName } from "./reader.js";
+import { isSameServer, isTrusted, otherName, sourceUrl } from "./reader.js";
 import { Tail } from "./tail.js";
 
 const SERVERS = [
-  ["1. Raw sockets", 9001],
-  ["2. Blocking", 9002],
-  ["3. hyper", 9003],
-  ["4. axum", 9004],
-  ["5. This page's", 9005],
+  "1. Raw sockets",
+  "2. Blocking",
+  "3. hyper",
+  "4. axum",
+  "5. This page's",
 ];
-// Bytes of the stream that are shown.
-const MAX_RAW = 32 * 1024;
+// Bytes of the stream that are shown; a note counts as so many.
+const MAX_RAW = 16 * 1024;
+const NOTE = 100;
+// Events on the console, from one drawing to the next.
+const MAX_LOGGED = 50;
+// In ms. Drawing takes a sixth of the time at most; what a stream is read with
+// lets the page do something else after each turn.
+const DRAW_EVERY = 50;
+const TURN = 20;
 const ANNOUNCE_EVERY = 10_000;
 
 export function reader(section, base) {
@@ -27,18 +34,24 @@ export function reader(section, base) {
   // By this name the server knows the two connections of this page.
   const random = crypto.getRandomValues(new Uint32Array(2));
   const name = `page-${Array.from(random, (it) => it.toString(36)).join("")}`;
-  const raw = new Tail(MAX_RAW, ({ bytes }) => bytes?.length ?? 1);
+  const raw = new Tail(MAX_RAW, ({ bytes }) => bytes?.length ?? NOTE);
   let source = null;
   let isOwn = false;
   let retry = null;
   let refusal = "";
+  // Why the page itself has closed the stream, or not opened one.
+  let reason = "";
+  let logged = 0;
   let rawAbort = null;
   let announced = 0;
 
   const it = new Reader({
     tell: (row) => {
       if (row) {
-        console.log(row.type, row.lastEventId, row.data);
+        logged += 1;
+        if (logged <= MAX_LOGGED) {
+          console.log(row.type, row.lastEventId, row.data);
+        }
       }
       paintSoon();
     },
@@ -47,15 +60,22 @@ export function reader(section, base) {
   // Many events may come at once; the page is drawn once for all of them. Not
   // by requestAnimationFrame: a frame out of sight is given none.
   let timer = null;
+  let pace = DRAW_EVERY;
   function paintSoon() {
-    timer ??= setTimeout(paint, 50);
+    timer ??= setTimeout(paint, pace);
   }
 
   function paint() {
+    clearTimeout(timer);
     timer = null;
+    const start = performance.now();
+    if (logged > MAX_LOGGED) {
+      console.log(`… and ${logged - MAX_LOGGED} more`);
+    }
+    logged = 0;
     paintState();
     const isOpen = it.state === "open";
-    const lastId = it.lastEventId;
+    const lastId = shortName(it.lastEventId);
     at("last-event-id").textContent = lastId === "" ? "none" : lastId;
     at("retry").textContent = retry === null ? "not set" : seconds(retry);
     at("events").textContent = it.events;
@@ -68,6 +88,7 @@ export function reader(section, base) {
     at("drop-why").textContent = dropWhyNot();
     showRows(at("rows"), it.rows.view, rowElement);
     showRows(at("raw"), raw.view, rawElement);
+    pace = Math.max(DRAW_EVERY, 5 * (performance.now() - start));
   }
 
   function paintState() {
@@ -84,10 +105,12 @@ export function reader(section, base) {
     if (away !== null) {
       why = `Away for ${seconds(away)}; the browser tries again by itself.`;
     } else if (wasRefused) {
-      const reason =
+      const what =
         refusal ||
         "No stream came that this page may read; the console may say why.";
-      why = `${reason} An EventSource does not come back from that.`;
+      why = `${what} An EventSource does not come back from that.`;
+    } else if (state === "closed") {
+      why = reason;
     } else if (state === "open" && wasAway !== null) {
       why = `Back after ${seconds(wasAway)}.`;
     }
@@ -107,24 +130,38 @@ export function reader(section, base) {
       : "“Drop me” asks this page's own server, which does not send this.";
   }
 
-  function start() {
+  // The address that was typed; `null`, and an error is shown, if it is none.
+  function typed() {
     const error = at("address-error");
     try {
-      source = sourceUrl(address.value, own);
+      const url = sourceUrl(address.value, own);
       error.textContent = "";
       address.removeAttribute("aria-invalid");
+      return url;
     } catch ({ message }) {
       error.textContent = message;
       address.setAttribute("aria-invalid", "true");
+      // What is said of an address before would seem to be said of this one.
+      it.wasRefused = false;
+      reason = "";
+      paintSoon();
+      return null;
+    }
+  }
+
+  function start(url = typed()) {
+    if (url === null) {
       return;
     }
-    isOwn = source.origin === own.origin && source.pathname === own.pathname;
+    source = url;
+    isOwn = isSameServer(source, own) && source.pathname === own.pathname;
     if (isOwn) {
       source.searchParams.set("reader", name);
     }
     choose();
     retry = null;
     refusal = "";
+    reason = "";
     announced = 0;
     it.connect(source);
     raw.clear();
@@ -146,7 +183,8 @@ export function reader(section, base) {
     }
   }
 
-  function stop() {
+  function stop(why = "") {
+    reason = why;
     it.close();
     rawAbort?.abort();
     paintSoon();
@@ -166,6 +204,7 @@ export function reader(section, base) {
     // another origin, and a request with the ID needs a preflight, which the
     // servers of chapters 1 to 3 do not answer.
     const other = otherName(url);
+    let turn = performance.now();
     try {
       const events = fetchEvents(other, { signal, sendLastEventId: isOwn });
       for await (const { kind, bytes, ms, wait, error } of events) {
@@ -185,11 +224,22 @@ export function reader(section, base) {
           say(`The connection ${how}. The next comes in ${seconds(wait)}.`);
         }
         paintSoon();
+        if (performance.now() - turn > TURN) {
+          await new Promise((resolve) => setTimeout(resolve));
+          turn = performance.now();
+          if (signal.aborted) {
+            return;
+          }
+        }
       }
       say("The server has no more (204).");
     } catch (error) {
       refusal = error.message;
       say(error.message);
+      // The limit of the decoder. An EventSource has none: it would go on.
+      if (error instanceof RangeError && !signal.aborted) {
+        stop(`${error.message} So the page has closed the stream.`);
+      }
     }
   }
 
@@ -210,11 +260,12 @@ export function reader(section, base) {
       "A type that nobody listens to is not heard.";
   }
 
-  for (const [label, port] of SERVERS) {
+  SERVERS.forEach((textContent, index) => {
+    const port = PORTS[index];
     const url = `http://127.0.0.1:${port}/events`;
     const value = port === 9005 ? own.href : url;
-    server.append(make("option", { textContent: label, value }));
-  }
+    server.append(make("option", { textContent, value }));
+  });
   server.append(make("option", { textContent: "Another", value: "" }));
   const given = new URLSearchParams(location.search).get("source");
   address.value = given ?? own.href;
@@ -260,12 +311,27 @@ export function reader(section, base) {
   document.addEventListener("visibilitychange", startRaw);
   // A page that is kept for the Back button would keep its connections, and
   // they are six for all tabs.
-  addEventListener("pagehide", stop);
-  addEventListener("pageshow", ({ persisted }) => persisted && start());
+  let wasReading = false;
+  addEventListener("pagehide", () => {
+    wasReading = it.state !== "closed";
+    if (wasReading) {
+      stop();
+    }
+  });
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted && wasReading) {
+      start(source);
+    }
+  });
   setInterval(announce, ANNOUNCE_EVERY);
   setInterval(() => it.away !== null && paintState(), 1_000);
   paintTypes();
-  start();
+  const first = typed();
+  if (first !== null && isTrusted(first, own)) {
+    start(first);
+  } else if (first !== null) {
+    reason = "The link chose this address. “Connect” reads from it.";
+  }
   paint();
 }
 
@@ -289,9 +355,8 @@ function rawElement({ bytes, note }) {
   }
   const chunk = make("span", { className: "chunk" });
   for (const { text, escape } of pieces(bytes, "\\n\n")) {
-    const piece = make("span", { textContent: text });
-    piece.classList.toggle("escape", escape);
-    chunk.append(piece);
+    const span = { className: "escape", textContent: text };
+    chunk.append(escape ? make("span", span) : text);
   }
   return chunk;
 }

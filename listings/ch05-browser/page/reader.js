@@ -5,10 +5,13 @@ import { Tail } from "./tail.js";
 
 // What the servers of this book send.
 export const TYPES = ["message", "fifth", "posted", "missed"];
+// Where they listen.
+export const PORTS = [9001, 9002, 9003, 9004, 9005];
 const MAX_TYPES = 32;
 const MAX_ROWS = 500;
-// A row shows so much of its data and no more.
+// A row shows so much of its data and no more; of its type and its ID, this.
 const MAX_SHOWN = 4_000;
+const MAX_NAME = 200;
 
 // ANCHOR: reader
 export class Reader {
@@ -122,7 +125,12 @@ export class Reader {
     }
     this.events += 1;
     this.lastEventId = lastEventId;
-    const row = { type, data: shorten(data), lastEventId, size: data.length };
+    const row = {
+      type: shortName(type),
+      data: shorten(data, MAX_SHOWN),
+      lastEventId: shortName(lastEventId),
+      size: data.length,
+    };
     this.rows.push(row);
     this.#tell(row);
   };
@@ -134,26 +142,59 @@ export class Reader {
 }
 
 // A slice of a string may keep all of it in memory; a clone does not.
-function shorten(data) {
-  const isLong = data.length > MAX_SHOWN;
-  return isLong ? structuredClone(data.slice(0, MAX_SHOWN)) : data;
+function shorten(text, most) {
+  return text.length > most ? structuredClone(text.slice(0, most)) : text;
 }
 
-// What may be read from: the loopback addresses that the page's policy
-// (`connect-src`) allows. Throws an error with a message for the reader.
+// An ID stays until the next one: each event carries it, however long it is.
+export function shortName(text) {
+  const { length } = text;
+  const short = shorten(text, MAX_NAME);
+  return length > MAX_NAME ? `${short}… (${length} in all)` : text;
+}
+
+// The other name of this machine. To a browser it is another host: it counts
+// the connections to each.
+export function otherName(url) {
+  const other = new URL(url);
+  const isName = other.hostname === "localhost";
+  other.hostname = isName ? "127.0.0.1" : "localhost";
+  return other;
+}
+
+// By either name.
+export function isSameServer(url, own) {
+  return [url.origin, otherName(url).origin].includes(own.origin);
+}
+
+// What is read without being asked to: the page's own server, and those of the
+// book. A link may name any source, and a local server may take a request from
+// this machine for its owner's.
+export function isTrusted(url, own) {
+  return isSameServer(url, own) || PORTS.includes(Number(url.port));
+}
+
+// What may be read from: what the page's policy (`connect-src`) allows, which
+// is its own origin and the loopback addresses. Throws an error with a message
+// for the reader.
 export function sourceUrl(text, base) {
+  const own = new URL(base);
   let url;
   try {
-    url = new URL(text.trim(), base);
+    url = new URL(text.trim(), own);
   } catch {
-    throw new TypeError(`“${text}” is no address.`);
+    throw new TypeError("This is no address.");
   }
+  const isOwn = url.protocol === own.protocol && url.host === own.host;
   const isLocal = ["127.0.0.1", "localhost"].includes(url.hostname);
-  if (url.protocol !== "http:" || !isLocal) {
+  if (!isOwn && (url.protocol !== "http:" || !isLocal)) {
     throw new TypeError(
       "This page reads from this machine only: " +
         "http://127.0.0.1:PORT/… or http://localhost:PORT/…",
     );
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new TypeError("An address with a user name or password is not read.");
   }
   url.hash = "";
   return url;

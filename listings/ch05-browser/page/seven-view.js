@@ -1,9 +1,12 @@
 // Seven streams, as a page shows them.
 
 import { WORDS, make } from "./dom.js";
-import { COUNT, Seven, otherName } from "./seven.js";
+import { otherName } from "./reader.js";
+import { COUNT, Seven } from "./seven.js";
 
 export function seven(section, base) {
+  // By the other name, the streams do not take the connections that the page
+  // itself needs.
   const url = otherName(new URL("events", base));
   const body = make("tbody");
   let timer = null;

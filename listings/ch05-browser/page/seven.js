@@ -6,15 +6,6 @@ export const COUNT = 7;
 // From one to the next, in ms: one can watch them open.
 const PACE = 300;
 
-// The other name of this machine. To a browser it is another host, so that the
-// streams do not take the connections that the page itself needs.
-export function otherName(url) {
-  const other = new URL(url);
-  const isName = other.hostname === "localhost";
-  other.hostname = isName ? "127.0.0.1" : "localhost";
-  return other;
-}
-
 export class Seven {
   readers;
   #url;

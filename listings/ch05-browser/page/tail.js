@@ -53,11 +53,10 @@ export class Tail {
     this.#held = null;
   }
 
+  // What was held is gone as well, so nothing waits.
   clear() {
     this.#rows = [];
     this.#weight = 0;
-    if (this.isHeld) {
-      this.#held = [];
-    }
+    this.release();
   }
 }

@@ -30,6 +30,16 @@ fn every(millis: u64) -> Options {
     }
 }
 
+/// Opens the page with a source that it does not read unasked, and asks.
+fn open_source(browser: &Browser, own: &Server, source: &str) {
+    browser.open(&own.url(&format!("/?source={source}")));
+    browser.wait(
+        "document.querySelector('#state-why').textContent
+           .startsWith('The link chose this address')",
+    );
+    browser.click("#connect");
+}
+
 /// The IDs of the events in the page, in order.
 fn ids(browser: &Browser) -> Vec<u64> {
     let ids = browser.script(
@@ -181,6 +191,15 @@ pub(crate) fn rows_and_pause() {
     // So are the bytes.
     let shown = browser.text("#raw").len();
     assert!(shown < 64 * 1024, "{shown}");
+    // A new connection is not paused.
+    browser.click("#pause");
+    until("some wait", || browser.text("#pause").starts_with("Go on ("));
+    browser.click("#connect");
+    wait_for_state(&browser, "Closed");
+    browser.click("#connect");
+    wait_for_state(&browser, "Open");
+    wait_for_events(&browser, 5);
+    assert_eq!(browser.text("#pause"), "Pause");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
@@ -226,10 +245,10 @@ pub(crate) fn not_for_this_page() {
         response("200 OK", &[STREAM], "retry: 1\n\ndata: x\n\n")
     });
     let browser = Browser::start();
-    browser.open(&own.url(&format!("/?source={}", peer.url("/events"))));
-    wait_for_state(&browser, "Closed");
+    open_source(&browser, &own, &peer.url("/events"));
     browser
         .wait("document.querySelector('#connect').textContent === 'Try again'");
+    assert_eq!(browser.text("#state"), "Closed");
     until("the end of it", || {
         browser.text("#raw").contains("nothing more is tried")
     });
@@ -244,6 +263,158 @@ pub(crate) fn not_for_this_page() {
     let complaints = browser.complaints();
     let complaints: Vec<_> = complaints.iter().map(String::as_str).collect();
     assert!(complaints.iter().any(blocked), "{complaints:?}");
+
+    // What is said of it does not stay beside another address.
+    browser
+        .wait("document.querySelector('#connect').textContent === 'Try again'");
+    browser.script("document.querySelector('#address').select()");
+    browser.keys("#address", "http://user:secret@127.0.0.1/");
+    browser.press(keys::ENTER);
+    browser
+        .wait("document.querySelector('#connect').textContent === 'Connect'");
+    assert_eq!(browser.text("#state-why"), "");
+    let error = browser.text("#address-error");
+    assert!(error.contains("password") && !error.contains("secret"), "{error}");
+}
+
+/// A link may name any source of this machine; the page reads its own.
+pub(crate) fn asks_first() {
+    let own = Server::start(every(50));
+    let peer = Peer::start(|_| Answer::Open(stream("data: x\n\n")));
+    let browser = Browser::start();
+    browser.open(&own.url(&format!("/?source={}", peer.url("/delete"))));
+    browser.wait(
+        "document.querySelector('#state-why').textContent
+           .includes('“Connect” reads from it')",
+    );
+    assert_eq!(browser.text("#state"), "Closed");
+    assert_eq!(browser.script("document.activeElement.tagName"), "BODY");
+    assert_eq!(peer.requests().len(), 0);
+    browser.click("#connect");
+    wait_for_state(&browser, "Open");
+    until("the event", || browser.text("#events") == "1");
+    assert_eq!(browser.text("#state-why"), "");
+
+    // By its other name it is still its own, and can drop its readers.
+    let other = format!("http://localhost:{}/events", own.port);
+    browser.open(&own.url(&format!("/?source={other}")));
+    wait_for_state(&browser, "Open");
+    assert_eq!(browser.text("#drop-why"), "");
+    watch_states(&browser);
+    browser.click("#drop");
+    browser.wait("globalThis.states.length === 3");
+    wait_for_events(&browser, 2);
+    assert_consecutive(&ids(&browser));
+    assert_eq!(own.count("Cut "), 1, "{:?}", own.lines());
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// What was closed stays closed when its reader comes back to the page, and
+/// what was open is read again; an address that was only typed is not.
+pub(crate) fn back_button() {
+    let own = Server::start(every(50));
+    let peer = Peer::start(|_| Answer::Open(stream("data: x\n\n")));
+    let browser = Browser::start();
+    browser.open(&own.url("/"));
+    wait_for_state(&browser, "Open");
+    let away_and_back = || {
+        browser.script_with(
+            "globalThis.isBack = false;
+             addEventListener('pageshow', () => { globalThis.isBack = true; },
+               { once: true });",
+            &[],
+        );
+        browser.click("nav a[data-page=lab]");
+        browser.wait("location.pathname === '/lab'");
+        browser.script("history.back()");
+        browser.wait("globalThis.isBack === true");
+    };
+    browser.script("document.querySelector('#address').select()");
+    browser.keys("#address", &peer.url("/typed"));
+    away_and_back();
+    wait_for_state(&browser, "Open");
+    wait_for_events(&browser, 2);
+    assert_eq!(
+        browser.script("document.querySelector('#address').value"),
+        peer.url("/typed")
+    );
+
+    browser.click("#connect");
+    wait_for_state(&browser, "Closed");
+    away_and_back();
+    // This draws at once whatever there is.
+    browser.click("#pause");
+    assert_eq!(browser.text("#state"), "Closed");
+    assert_eq!(browser.text("#connect"), "Connect");
+    assert_eq!(peer.requests().len(), 0);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// The head of a stream for everybody, and this much of it.
+fn stream(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\n{STREAM}\r\n{ANY}\r\n\r\n{body}")
+}
+
+/// Many events at once: all are counted, the last are shown, and the console
+/// has some of them, with the number of the others.
+pub(crate) fn burst() {
+    const EVENTS: usize = 20_000;
+    let own = Server::start(every(1_000));
+    let event = |id| format!("id: {id}\ndata: event {id} of a burst\n\n");
+    let events: String = (1..=EVENTS).map(event).collect();
+    let source = Peer::start(move |_| Answer::Open(stream(&events)));
+    let browser = Browser::start();
+    open_source(&browser, &own, &source.url("/"));
+    browser.wait(&format!(
+        "document.querySelector('#events').textContent === '{EVENTS}'"
+    ));
+    let ids = ids(&browser);
+    assert_eq!((ids.len(), ids[499]), (500, EVENTS as u64));
+    assert_consecutive(&ids);
+    browser.wait(&format!(
+        "document.querySelector('#raw').textContent
+           .includes('event {EVENTS} of')"
+    ));
+    let raw = browser.text("#raw").len();
+    assert!(raw < 32 * 1024, "{raw}");
+    let console = browser.console();
+    let logged = |line: &&String| line.contains("of a burst");
+    let logged = console.iter().filter(logged).count();
+    let more = console.iter().filter_map(|line| {
+        line.split_once("… and ")?.1.split(' ').next()?.parse::<usize>().ok()
+    });
+    assert_eq!(logged + more.sum::<usize>(), EVENTS);
+    assert!((50..EVENTS / 4).contains(&logged), "{logged}");
+}
+
+/// A line without an end, and numbers without measure.
+pub(crate) fn no_end() {
+    let own = Server::start(every(1_000));
+    let id = "7".repeat(100_000);
+    let start = format!(
+        "retry: 18446744073709551615\nid: {id}\ndata: a\n\ndata: b\n\n"
+    );
+    let endless = "x".repeat(17 << 20);
+    let body = format!("{start}data: {endless}");
+    let source = Peer::start(move |_| Answer::Open(stream(&body)));
+    let browser = Browser::start();
+    open_source(&browser, &own, &source.url("/"));
+    until("the limit", || {
+        let why = browser.text("#state-why");
+        why.starts_with("An event is larger than")
+    });
+    assert_eq!(browser.text("#state"), "Closed");
+    assert_eq!(browser.text("#connect"), "Connect");
+    assert_eq!(browser.text("#retry"), "more than a day");
+
+    let cut = format!("{}… (100000 in all)", &id[..200]);
+    assert_eq!(browser.text("#last-event-id"), cut);
+    for row in 1..=2 {
+        let row = format!("#rows .row:nth-of-type({row}) .id");
+        assert_eq!(browser.text(&row), cut);
+    }
+    let longest = browser.console().iter().map(String::len).max();
+    assert!(longest < Some(1_000), "{longest:?}");
 }
 
 pub(crate) fn sources() {
@@ -270,11 +441,8 @@ pub(crate) fn sources() {
         })
     });
     let browser = Browser::start();
-    let open = |source: &str| {
-        browser.open(&own.url(&format!("/?source={source}")));
-    };
     for server in [&hyper, &axum] {
-        open(&server.url("/events"));
+        open_source(&browser, &own, &server.url("/events"));
         wait_for_state(&browser, "Open");
         wait_for_events(&browser, 3);
         // Those servers know nothing of the name by which they could cut.
@@ -292,7 +460,8 @@ pub(crate) fn sources() {
         "//example.com/events",
         "file:///etc/passwd",
     ] {
-        open(&source.replace('@', "%40"));
+        let source = source.replace('@', "%40");
+        browser.open(&own.url(&format!("/?source={source}")));
         browser.wait(
             "document.querySelector('#address-error').textContent
                .startsWith('This page reads from this machine only')",
@@ -310,7 +479,7 @@ pub(crate) fn sources() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     assert_eq!(browser.complaints(), [""; 0]);
-    open(&format!("http://localhost:{port}/"));
+    open_source(&browser, &own, &format!("http://localhost:{port}/"));
     wait_for_state(&browser, "Connecting");
     browser.wait(
         "document.querySelector('#state-why').textContent.includes('again')",
@@ -328,11 +497,9 @@ pub(crate) fn hostile() {
         "retry: 60000\nid: {image}\ndata: {image}\n\nevent: fifth\n\
          data: {long}\n\n: {image}\ndata: {controls}\ndata: {image}\n\n"
     );
-    let head = format!("HTTP/1.1 200 OK\r\n{STREAM}\r\n{ANY}\r\n\r\n");
-    let source = Peer::start(move |_| Answer::Open(format!("{head}{body}")));
+    let source = Peer::start(move |_| Answer::Open(stream(&body)));
     let browser = Browser::start();
-    let url = format!("/?source={}", source.url("/events"));
-    browser.open(&own.url(&url));
+    open_source(&browser, &own, &source.url("/events"));
     browser.wait("document.querySelectorAll('#rows .row').length === 3");
     let data = |row: usize| {
         let row = format!("#rows .row:nth-of-type({row}) .data");
@@ -538,6 +705,7 @@ pub(crate) fn wire_lab() {
 
     send("data: \\q");
     verdict("Line 1, column 7: ");
+    assert_eq!(rows(), [""; 0]);
     let invalid =
         "document.querySelector('#lab-bytes').getAttribute('aria-invalid')";
     assert_eq!(browser.script(invalid), "true");

@@ -1,9 +1,12 @@
-// What the client's fetch adds to EventSource: words, bounds, and the ID.
+// What the client's fetch adds to EventSource: words, bounds, and the ID; and
+// the client where it cannot run.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import { Connections } from "../../node/fetch.mjs";
 
@@ -110,6 +113,11 @@ test("an event has a bound, many events have none", async (t) => {
     [[small], false],
     [[`${small}data: 3456789012345`], true],
     [["data: 1\n".repeat(3)], true],
+    // Lines of comments are gone once they are over.
+    [[": 3456789\r\n".repeat(100)], false],
+    [["data: 1\n", ": 3456789\n".repeat(100), "data: 8\n\n"], false],
+    [[`data: 1\n${": 3456789\r".repeat(100)}data: 890`], true],
+    [[": 34567890123456"], true],
     // A line end in two pieces is one, and ends no block.
     [["data: 12\r", "\ndata: 34\r\n"], true],
     [["data: 12\r", "\rdata: 34\r\n"], false],
@@ -195,4 +203,26 @@ test("failing again and again takes longer, an event ends that", async (t) => {
   assert.deepEqual(await connect(8), longer);
   connections.good();
   assert.deepEqual(await connect(3), [1800]);
+});
+
+test("a Node.js without `util.parseArgs` is told to be old", () => {
+  const { execPath, versions } = process;
+  const old = JSON.stringify({ ...versions, node: "16.20.2" });
+  const module = `import util from "node:util";
+    delete util.parseArgs;
+    Object.defineProperty(process, "versions", { value: ${old} });`;
+  const preload = `data:text/javascript,${encodeURIComponent(module)}`;
+  const url = new URL("../../node/client.mjs", import.meta.url);
+  const client = ["--import", preload, fileURLToPath(url)];
+  const message = "this is Node.js 16.20.2: install version 20 or newer";
+  for (const [args, ...expected] of [
+    [["http://127.0.0.1:1/"], "", `client.mjs: ${message}\n`],
+    // Whatever else it is given.
+    [["--nonsense"], "", `client.mjs: ${message}\n`],
+    [["--json"], `${JSON.stringify({ kind: "missing", message })}\n`, ""],
+  ]) {
+    const run = spawnSync(execPath, [...client, ...args], { encoding: "utf8" });
+    assert.deepEqual([run.stdout, run.stderr], expected);
+    assert.equal(run.status, 1);
+  }
 });

@@ -59,7 +59,8 @@ test_("reads, comes back with the ID, and ends at 204", async (t) => {
     ...["open", "bytes", "retry", "event", "comment", "lost"],
     ...["open", "bytes", "event", "id", "lost"],
   ]);
-  assert.equal(items[5].wait, 1);
+  // 1 ms was asked for.
+  assert.equal(items[5].wait, 100);
   // The ID of the first connection is that of the second, too.
   assert.deepEqual(items[8], {
     kind: "event",
@@ -144,6 +145,18 @@ test_("method, header fields and body; a POST is sent once", async (t) => {
   );
 });
 
+test_("a form is encoded once, as its Content-Type says", async (t) => {
+  const { url, requests } = await server(t, stream("retry: 0\n\n"));
+  const body = new FormData();
+  body.set("name", "value");
+  await all(url, { method: "POST", body, reconnect: true });
+  assert.equal(requests.length, 2);
+  for (const { headers, body } of requests) {
+    const [, boundary] = headers["content-type"].split("boundary=");
+    assert.ok(body.startsWith(`--${boundary}\r\n`), body);
+  }
+});
+
 test_("a refusal is final, and says what it was", async (t) => {
   for (const status of [404, 500, 503]) {
     const { url, requests } = await server(t, (response) =>
@@ -180,10 +193,57 @@ test_("an event that is too large is final", async (t) => {
   assert.equal(requests.length, 1);
 });
 
-test_("a wrong option is thrown at once", async () => {
+test_("an event that is too large is told after those before it", async (t) => {
+  const both = "retry: 0\n\ndata: a\n\ndata: 12345678";
+  const holds = (response) => response.writeHead(200, HEAD).write(both);
+  const breaks = (response) =>
+    response
+      .writeHead(200, HEAD)
+      .write(both, () => setTimeout(() => response.destroy(), 50));
+  for (const answer of [stream(both), holds, breaks]) {
+    const { url, requests } = await server(t, answer);
+    const items = [];
+    await assert.rejects(async () => {
+      for await (const item of fetchEvents(url, { maxBuffer: 10 })) {
+        items.push(item);
+      }
+    }, RangeError);
+    assert.deepEqual(kinds(items), ["open", "bytes", "retry", "event"]);
+    assert.equal(requests.length, 1);
+  }
+});
+
+test_("a wrong option is thrown at once", async (t) => {
+  const { url, requests } = await server(t);
+  for (const wrong of [
+    url.replace("http", "ftp"),
+    url.replace("//", "//user:password@"),
+    new URL(url.replace("//", "//user@")),
+    "data:text/event-stream,data",
+    new Request(url),
+  ]) {
+    await assert.rejects(all(wrong), TypeError, String(wrong));
+  }
+  // Its `signal` was meant.
+  await assert.rejects(all(url, { signal: new AbortController() }), TypeError);
+  assert.equal(requests.length, 0);
   await assert.rejects(all("no url"), TypeError);
   const headers = { "no header": "" };
   await assert.rejects(all("http://127.0.0.1/", { headers }), TypeError);
+});
+
+test_("null is as if absent", async (t) => {
+  const { url, requests } = await server(t, stream("data: a\n\n"));
+  const items = await all(url, { signal: null, lastEventId: null });
+  assert.deepEqual(kinds(items), ["open", "bytes", "event", "lost"]);
+  assert.equal(items[2].id, "");
+  assert.equal(requests[0].headers["last-event-id"], undefined);
+});
+
+test_("a URL may be an object", async (t) => {
+  const { url, requests } = await server(t);
+  await all(new URL(url));
+  assert.equal(requests.length, 1);
 });
 
 test_("a server that is not there is tried again, ever later", async (t) => {
@@ -217,11 +277,32 @@ test_("a server that dies behind its retry is called ever later", async (t) => {
   t.mock.method(Math, "random", () => 0.001);
   const items = await all(url);
   const waits = items.filter(({ kind }) => kind === "lost");
-  // The second failure in a row is drawn from 0 to 2 s; an event is success.
+  // The second failure in a row is drawn from up to 2 s; an event is success.
   assert.deepEqual(
     waits.map(({ wait }) => Math.round(wait)),
-    [0, 2, 0, 2],
+    [100, 102, 100, 102],
   );
+});
+
+test_("the wait has a floor and a ceiling, and is told as it is", async (t) => {
+  for (const [retry, wait] of [
+    [0, 100],
+    [99, 100],
+    [101, 101],
+    ["9".repeat(30), 2 ** 31 - 1],
+  ]) {
+    // Each event is a success.
+    const { url } = await server(t, stream(`retry: ${retry}\ndata\n\n`));
+    const abort = new AbortController();
+    const { signal } = abort;
+    for await (const item of fetchEvents(url, { signal })) {
+      if (item.kind === "lost") {
+        assert.equal(item.wait, wait);
+        abort.abort();
+      }
+    }
+    assert.ok(signal.aborted);
+  }
 });
 
 test_("silence is an end", async (t) => {
@@ -277,6 +358,47 @@ test_("abort ends it: reading, waiting, before it began", async (t) => {
     await all("http://127.0.0.1:9/", { signal: AbortSignal.abort() }),
     [],
   );
+});
+
+test_("nothing comes after an abort", async (t) => {
+  const text = "data: a\n\ndata: b\n\nretry: 99999999999\n\n";
+  for (const until of ["open", "bytes", "event", "retry", "lost"]) {
+    const { url, requests } = await server(t, stream(text));
+    const abort = new AbortController();
+    const { signal } = abort;
+    const items = [];
+    for await (const item of fetchEvents(url, { signal })) {
+      items.push(item);
+      if (item.kind === until) {
+        abort.abort();
+        // Also when the server's end is there by now.
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+    assert.equal(kinds(items).indexOf(until), items.length - 1);
+    assert.equal(requests.length, 1);
+  }
+});
+
+test_("nor when the fetch that was given does not look at it", async () => {
+  for (const [until, kept] of [
+    ["fetch", []],
+    ["event", ["open", "bytes", "event"]],
+  ]) {
+    const abort = new AbortController();
+    const step = (kind) => kind === until && abort.abort();
+    const fetch = async () => {
+      step("fetch");
+      return new Response("data: a\n\n", { headers: HEAD });
+    };
+    const items = [];
+    const { signal } = abort;
+    for await (const item of fetchEvents("http://host/", { fetch, signal })) {
+      items.push(item);
+      step(item.kind);
+    }
+    assert.deepEqual(kinds(items), kept);
+  }
 });
 
 test_("break hangs up", async (t) => {

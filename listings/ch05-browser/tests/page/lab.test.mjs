@@ -134,6 +134,23 @@ test("a stream without an end, and one that is refused", async () => {
   await assert.rejects(run(bytes, options), /refused/);
 });
 
+test("a server that does not answer the browser is no difference", async () => {
+  const options = lab({ back: { lastEventId: null } });
+  options.EventSource.prototype.run = function () {
+    // It tries again.
+    this.lose();
+  };
+  const told = [];
+  const tell = (compared) => told.push(compared);
+  await assert.rejects(
+    run(utf8("data: a\n\n"), { ...options, tell }),
+    (error) =>
+      error instanceof LabError && /did not answer/.test(error.message),
+  );
+  assert.deepEqual(told, []);
+  assert.equal(options.EventSource.last.readyState, 2);
+});
+
 test("events called open, error and back are the stream's", async () => {
   const names = ["open", "error", "back", "error"];
   const stream = names.map((name) => `event: ${name}\ndata: ${name}\n\n`);

@@ -2,7 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { seconds } from "../../page/dom.js";
 import { Reader, TYPES, sourceUrl } from "../../page/reader.js";
+import { isSameServer, isTrusted, otherName } from "../../page/reader.js";
+import { shortName } from "../../page/reader.js";
 import { Tail } from "../../page/tail.js";
 import { fakeEventSource } from "./fake.mjs";
 
@@ -168,6 +171,19 @@ test("a row holds only so much", () => {
   assert.equal(row.size, 1_000_000);
 });
 
+test("nor more of an ID or a type, and the ID itself is whole", () => {
+  const { EventSource, reader: it } = reader();
+  const long = "y".repeat(100_000);
+  it.listen(long);
+  it.connect(URL_);
+  EventSource.last.event("x", long, long);
+  const [row] = it.rows.view;
+  const cut = `${"y".repeat(200)}… (100000 in all)`;
+  assert.deepEqual([row.type, row.lastEventId, row.size], [cut, cut, 1]);
+  assert.equal(it.lastEventId, long);
+  assert.equal(shortName("y".repeat(200)), "y".repeat(200));
+});
+
 test("rows are bounded by their weight, and the newest is always kept", () => {
   const tail = new Tail(10, ({ text }) => text.length);
   const texts = () => tail.view.map(({ text }) => text);
@@ -180,9 +196,22 @@ test("rows are bounded by their weight, and the newest is always kept", () => {
   tail.push({ text: "f" });
   assert.deepEqual(texts(), ["f"]);
   tail.hold();
+  tail.push({ text: "g" });
   tail.clear();
   assert.deepEqual(texts(), []);
-  assert.equal(tail.count, 6);
+  assert.equal(tail.count, 7);
+});
+
+test("a new connection is not held, and nothing waits for it", () => {
+  const { EventSource, reader: it } = reader();
+  it.connect(URL_);
+  EventSource.last.event("a");
+  it.rows.hold();
+  EventSource.last.event("b");
+  it.connect(URL_);
+  assert.deepEqual([it.rows.isHeld, it.rows.waiting], [false, 0]);
+  EventSource.last.event("c");
+  assert.deepEqual(data(it), ["c"]);
 });
 
 test("only this machine is read from", () => {
@@ -208,4 +237,62 @@ test("only this machine is read from", () => {
     assert.throws(() => sourceUrl(other, base), /this machine only/, other);
   }
   assert.throws(() => sourceUrl("http://", base), /is no address/);
+});
+
+test("so is the page's own server, by any name", () => {
+  for (const own of ["http://[::1]:9005/", "https://home.example/book/"]) {
+    assert.equal(sourceUrl("events", own).href, `${own}events`);
+    const { host } = new URL(own);
+    for (const other of [`ftp://${host}/`, `blob:${own}`, "http://[::1]:1/"]) {
+      assert.throws(() => sourceUrl(other, own), /this machine only/, other);
+    }
+  }
+});
+
+test("a password is not read, and not repeated", () => {
+  for (const text of [
+    "http://user:secret@127.0.0.1:9005/",
+    "http://secret@localhost:9005/",
+    "http://:secret@127.0.0.1:9005/",
+    "http://user:secret@example.org/",
+    "http://user:secret@127.0.0.1:x/",
+  ]) {
+    assert.throws(
+      () => sourceUrl(text, "http://127.0.0.1:9005/"),
+      ({ message }) => message !== "" && !message.includes("secret"),
+      text,
+    );
+  }
+});
+
+test("the other name of this machine", () => {
+  const other = (url) => otherName(url).href;
+  assert.equal(other("http://127.0.0.1:9005/e"), "http://localhost:9005/e");
+  assert.equal(other("http://localhost:9005/e"), "http://127.0.0.1:9005/e");
+});
+
+test("what is read without being asked to", () => {
+  const own = new URL("http://localhost:4321/events");
+  for (const [text, isSame, isRead] of [
+    ["http://localhost:4321/", true, true],
+    ["http://127.0.0.1:4321/any", true, true],
+    ["http://127.0.0.1:9001/events", false, true],
+    ["http://localhost:9005/", false, true],
+    ["http://127.0.0.1:9006/", false, false],
+    ["http://127.0.0.1:80/", false, false],
+    ["http://localhost:8080/delete?all", false, false],
+  ]) {
+    const url = sourceUrl(text, own);
+    assert.equal(isSameServer(url, own), isSame, text);
+    assert.equal(isTrusted(url, own), isRead, text);
+  }
+});
+
+test("a time in words", () => {
+  assert.equal(seconds(0), "0.0 s");
+  assert.equal(seconds(2_500), "2.5 s");
+  assert.equal(seconds(86_400_000), "86400 s");
+  for (const ms of [86_400_001, 2 ** 64, Infinity]) {
+    assert.equal(seconds(ms), "more than a day");
+  }
 });

@@ -2,14 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Seven, otherName } from "../../page/seven.js";
+import { Seven } from "../../page/seven.js";
 import { fakeEventSource } from "./fake.mjs";
-
-test("the other name of this machine", () => {
-  const other = (url) => otherName(url).href;
-  assert.equal(other("http://127.0.0.1:9005/e"), "http://localhost:9005/e");
-  assert.equal(other("http://localhost:9005/e"), "http://127.0.0.1:9005/e");
-});
 
 test("one after another, and each can be closed", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
