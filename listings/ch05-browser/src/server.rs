@@ -204,7 +204,7 @@ pub fn router(site: Site) -> Router {
     let stream = stream.method_not_allowed_fallback(wrong_method);
     page.method_not_allowed_fallback(wrong_method)
         .merge(stream.layer(anybody))
-        .fallback(not_found)
+        .fallback(async || nothing_here())
         .layer(DefaultBodyLimit::max(site.shared.lab.bytes))
         .layer(from_fn_with_state(app.clone(), in_time))
         .layer(from_fn_with_state(app.clone(), guard))
@@ -243,10 +243,6 @@ async fn protect(State(site): State<Site>, mut response: Response) -> Response {
     response
 }
 // ANCHOR_END: policy
-
-async fn not_found() -> Problem {
-    nothing_here()
-}
 
 fn nothing_here() -> Problem {
     let what_is = "The page is at /, the stream at /events.";

@@ -473,8 +473,8 @@ fn lab() -> Server {
 }
 
 fn main() -> ExitCode {
-    engine::main(&[
-        ("chromium", browser::missing(), chromium),
+    browser::run_each([
+        ("chromium", browser::missing(), chromium as fn()),
         ("npm", missing_node(), npm),
     ])
 }

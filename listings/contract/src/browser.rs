@@ -71,7 +71,16 @@ pub fn run(
     missing: Option<&'static str>,
     tests: &[(&'static str, fn())],
 ) -> ExitCode {
-    let tests = tests.iter().map(|&(name, test)| {
+    run_each(tests.iter().map(|&(name, test)| (name, missing, test)))
+}
+
+/// A test: its name, what it needs and lacks, if anything, and what it does.
+pub type Test = (&'static str, Option<&'static str>, fn());
+
+/// As [`run`], for tests that need different things.
+#[must_use]
+pub fn run_each(tests: impl IntoIterator<Item = Test>) -> ExitCode {
+    let tests = tests.into_iter().map(|(name, missing, test)| {
         Trial::ignorable_test(name, move || {
             if let Some(missing) = missing {
                 return Ok(Completion::ignored_with(missing));

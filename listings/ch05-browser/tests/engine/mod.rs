@@ -17,12 +17,11 @@ use ch05_browser::{
     server::{self, Options},
 };
 use contract::transcript as committed;
-use libtest_mimic::{Arguments, Completion, Trial};
 use std::{
     io,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Sender},
@@ -64,24 +63,6 @@ pub fn missing_node() -> Option<&'static str> {
         "no Node.js with packages: install it, then run \
          npm ci --prefix listings/ch05-browser/node",
     )
-}
-
-/// A test: its name, what it needs and lacks, if anything, and what it does.
-pub type Test = (&'static str, Option<&'static str>, fn());
-
-/// Runs tests that need something that may not be here: what is missing
-/// stands beside each.
-pub fn main(tests: &[Test]) -> ExitCode {
-    let tests = tests.iter().map(|&(name, missing, test)| {
-        Trial::ignorable_test(name, move || {
-            if let Some(missing) = missing {
-                return Ok(Completion::ignored_with(missing));
-            }
-            test();
-            Ok(Completion::Completed)
-        })
-    });
-    libtest_mimic::run(&Arguments::from_args(), tests.collect()).exit_code()
 }
 
 /// A lab that refuses nothing that a test here posts.
