@@ -1,26 +1,55 @@
 //! A server as a process: what it holds is asked of the system, not of it.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tempfile::NamedTempFile;
+
+use crate::cores::Cores;
 use crate::reader::Stream;
 use crate::{cargo, proc};
 
-/// Events that never come while it is measured.
-const EVERY: &str = "1h";
-/// A reader is counted once it has received a comment.
-const HEARTBEAT: &str = "2s";
 /// How long a server may take to say where it runs.
 const START: Duration = Duration::from_secs(30);
 /// Bytes kept of a line.
 const LINE: u64 = 4096;
+/// Bytes among which the line must be that says where it runs.
+const LINES: u64 = 64 * 1024;
 /// How long a process that seems to be gone is given to be so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What a server is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// The most readers.
+    pub readers: usize,
+    /// From one event to the next.
+    pub every: Duration,
+    /// Without an event for so long, a comment is sent.
+    pub heartbeat: Duration,
+    /// Where it runs, if it matters.
+    pub cores: Option<Cores>,
+}
+
+impl Given {
+    /// No event comes while it is measured, and a comment every two seconds.
+    #[must_use]
+    pub fn idle(readers: usize) -> Self {
+        Self {
+            readers,
+            every: Duration::from_hours(1),
+            heartbeat: Duration::from_secs(2),
+            cores: None,
+        }
+    }
+}
 
 /// A server to be measured. It is run as
 /// `COMMAND --addr 127.0.0.1:0 --every 1h --heartbeat 2s --max-readers N`
@@ -29,11 +58,12 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub struct Program {
     /// What it is called in a table.
     pub name: String,
-    /// The packages it names in its own `Cargo.toml`, with their versions;
-    /// empty for an example, and for a program from elsewhere.
+    /// The packages it names in its own `Cargo.toml`, with their versions, or
+    /// what it is built from otherwise; empty for an example, and for a
+    /// program from elsewhere.
     pub packages: Vec<String>,
-    exe: PathBuf,
-    args: Vec<String>,
+    pub(crate) exe: PathBuf,
+    pub(crate) args: Vec<OsString>,
 }
 
 impl Program {
@@ -59,7 +89,7 @@ impl Program {
                 name: package.to_owned(),
                 packages: cargo::foreign(direct, &members).collect(),
                 exe,
-                args: vec!["server".to_owned()],
+                args: vec!["server".into()],
             });
         }
         let mut words = text.split_whitespace();
@@ -69,30 +99,48 @@ impl Program {
         Ok(Self {
             name: name.into_owned(),
             packages: Vec::new(),
-            args: words.map(ToOwned::to_owned).collect(),
+            args: words.map(OsString::from).collect(),
             exe,
         })
     }
 
-    /// Starts it with room for `readers`, on a free port.
+    /// Starts it with room for `readers`, on a free port, to send heartbeats
+    /// and nothing else: [`Given::idle`].
     ///
     /// # Errors
     /// If it cannot be started, or says nothing of where it runs.
     pub fn start(&self, readers: usize) -> io::Result<Running> {
-        let readers = readers.to_string();
-        let mut child = Command::new(&self.exe)
+        self.start_with(&Given::idle(readers))
+    }
+
+    /// Starts it on a free port.
+    ///
+    /// What it prints goes to a file that nobody sees, and is gone with it: a
+    /// pipe would need somebody who reads it, and takes a processor for that.
+    ///
+    /// # Errors
+    /// If it cannot be started, or says nothing of where it runs.
+    pub fn start_with(&self, given: &Given) -> io::Result<Running> {
+        let printed = NamedTempFile::new()?;
+        let mut command = Command::new(&self.exe);
+        command
             .args(&self.args)
-            .args(["--addr", "127.0.0.1:0", "--every", EVERY])
-            .args(["--heartbeat", HEARTBEAT, "--max-readers", &readers])
+            .args(["--addr", "127.0.0.1:0"])
+            .args(["--every", &time(given.every)])
+            .args(["--heartbeat", &time(given.heartbeat)])
+            .args(["--max-readers", &given.readers.to_string()])
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                let exe = self.exe.display();
-                io::Error::new(error.kind(), format!("{exe}: {error}"))
-            })?;
+            .stdout(printed.reopen()?)
+            .stderr(Stdio::piped());
+        let started = match given.cores {
+            Some(cores) => cores.start(|| command.spawn()),
+            None => command.spawn(),
+        };
+        let mut child = started.map_err(|error| {
+            let exe = self.exe.display();
+            io::Error::new(error.kind(), format!("{exe}: {error}"))
+        })?;
         let last = Arc::default();
         if let Some(stderr) = child.stderr.take() {
             let last = Arc::clone(&last);
@@ -103,23 +151,22 @@ impl Program {
                 }
             });
         }
-        let (tell, told) = mpsc::channel();
-        if let Some(stdout) = child.stdout.take() {
-            listen(stdout, move |line| {
-                let url = line.split_once("running at ");
-                // Once it is told, nobody listens any more.
-                let _ = url.map(|(_, url)| tell.send(url.to_owned()));
-            });
-        }
         let mut process = Process { child, last };
-        let stream = told
-            .recv_timeout(START)
-            .map_err(|_| io::Error::other("no line `Server running at URL`"))
-            .and_then(|url| Stream::at(&url));
-        match stream {
+        let stream = process.url(printed.into_file());
+        match stream.and_then(|url| Stream::at(&url)) {
             Ok(stream) => Ok(Running { process, stream }),
             Err(error) => Err(process.explain(&error)),
         }
+    }
+}
+
+/// As every server reads it: a whole number and a unit.
+fn time(time: Duration) -> String {
+    match time.as_millis() {
+        0 => format!("{}us", time.as_micros()),
+        ms if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
+        ms if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
+        ms => format!("{ms}ms"),
     }
 }
 
@@ -155,6 +202,32 @@ struct Process {
 }
 
 impl Process {
+    /// Waits for the line that says where it runs, and returns what it says.
+    fn url(&mut self, mut printed: File) -> io::Result<String> {
+        let deadline = Instant::now() + START;
+        let mut text = Vec::new();
+        loop {
+            let has_ended = self.child.try_wait()?.is_some();
+            text.clear();
+            printed.seek(SeekFrom::Start(0))?;
+            Read::by_ref(&mut printed).take(LINES).read_to_end(&mut text)?;
+            let text = String::from_utf8_lossy(&text);
+            // A line that is not ended may go on.
+            let mut lines = text.split_inclusive('\n');
+            let url = lines.find_map(|line| {
+                line.strip_suffix('\n')?.split_once("running at ")
+            });
+            if let Some((_, url)) = url {
+                return Ok(url.trim().to_owned());
+            }
+            if has_ended || Instant::now() > deadline {
+                let what = "no line `Server running at URL`";
+                return Err(io::Error::other(what));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The error, and what the process did meanwhile: it ended, or complained.
     fn explain(&mut self, error: &io::Error) -> io::Error {
         let deadline = Instant::now() + LAST_WORDS;
@@ -191,6 +264,17 @@ pub struct Running {
     stream: Stream,
 }
 
+/// What a server costs, all its processes together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory, in KiB: proc(5) calls it `Pss`. A page that several processes
+    /// have in common counts in part for each.
+    pub memory: u64,
+    /// Time on a processor since it began, in the program and in the kernel
+    /// for it.
+    pub processor: Duration,
+}
+
 // ANCHOR: usage
 /// What a process holds at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +307,36 @@ impl Running {
         Ok(Usage { resident, threads, descriptors, kernel })
     }
     // ANCHOR_END: usage
+
+    /// The number of its first process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// What it has taken, and what it holds now, with all processes that it
+    /// started.
+    ///
+    /// # Errors
+    /// If it has ended, and everywhere but on Linux.
+    pub fn cost(&self) -> io::Result<Cost> {
+        let mut cost = Cost { memory: 0, processor: Duration::ZERO };
+        for process in proc::family(self.process.child.id())? {
+            let rollup = format!("/proc/{process}/smaps_rollup");
+            cost.memory += proc::kib(&rollup, &["Pss"])?;
+            cost.processor += proc::processor_time(process)?;
+        }
+        Ok(cost)
+    }
+
+    /// The processor time that it has taken: [`Cost::processor`].
+    ///
+    /// # Errors
+    /// If it has ended, and everywhere but on Linux.
+    pub fn processor(&self) -> io::Result<Duration> {
+        let family = proc::family(self.process.child.id())?;
+        family.into_iter().map(proc::processor_time).sum()
+    }
 
     /// The stream that it said it serves.
     #[must_use]

@@ -12,15 +12,15 @@ use crate::table::grouped;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Connections that are opened together: fewer than a listener's backlog
 /// holds, so that none waits a second to be tried again.
-const TOGETHER: usize = 64;
+pub(crate) const TOGETHER: usize = 64;
 /// The most bytes of a response head.
 const HEAD: usize = 16 * 1024;
 
 /// Where a stream is.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    addr: SocketAddr,
-    request: String,
+    pub(crate) addr: SocketAddr,
+    pub(crate) request: String,
 }
 
 impl Stream {
@@ -98,14 +98,14 @@ impl Readers {
     }
 }
 
-fn which(index: usize) -> impl Fn(io::Error) -> io::Error {
+pub(crate) fn which(index: usize) -> impl Fn(io::Error) -> io::Error {
     move |error| {
         let number = grouped(index as u64 + 1);
         io::Error::new(error.kind(), format!("reader {number}: {error}"))
     }
 }
 
-fn other(what: impl fmt::Display) -> io::Error {
+pub(crate) fn other(what: impl fmt::Display) -> io::Error {
     io::Error::other(what.to_string())
 }
 

@@ -1,5 +1,6 @@
 //! Columns for people: what is text stands left, what is a number right.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -61,6 +62,43 @@ impl Table {
     }
 }
 
+/// The cells of each row below the line that begins with `first`, the name of
+/// the first column: what [`Table::text`] printed, read back.
+#[must_use]
+pub fn rows<'a>(text: &'a str, first: &str) -> Vec<Vec<Cow<'a, str>>> {
+    let is_head = |line: &&str| {
+        let rest = line.strip_prefix(first);
+        rest.is_some_and(|rest| rest.starts_with("  "))
+    };
+    let below = text.lines().skip_while(|line| !is_head(line)).skip(1);
+    let mut rows: Vec<Vec<Cow<'a, str>>> = Vec::new();
+    for line in below.take_while(|line| !line.is_empty()) {
+        match (line.strip_prefix("    "), rows.last_mut()) {
+            // A text that takes several lines.
+            (Some(more), Some(row)) => {
+                if let Some(cell) = row.last_mut() {
+                    *cell = format!("{cell} {more}").into();
+                }
+            }
+            _ => rows.push(
+                line.split("  ")
+                    .map(str::trim)
+                    .filter(|cell| !cell.is_empty())
+                    .map(Cow::Borrowed)
+                    .collect(),
+            ),
+        }
+    }
+    rows
+}
+
+/// The number in a cell: digits with commas between them and a point, perhaps
+/// with a unit behind a space.
+#[must_use]
+pub fn number(cell: &str) -> Option<f64> {
+    cell.split(' ').next()?.replace(',', "").parse().ok()
+}
+
 /// A number with a comma before each three digits.
 #[must_use]
 pub fn grouped(number: u64) -> String {
@@ -81,7 +119,20 @@ pub fn grouped(number: u64) -> String {
 /// # Errors
 /// If it cannot be written.
 pub fn write(name: &str, text: &str) -> io::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
+    put("transcripts", &format!("{name}.txt"), text)
+}
+
+/// Writes `svg` where the book includes it from: `plots/NAME.svg` of this
+/// crate.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_plot(name: &str, svg: &str) -> io::Result<()> {
+    put("plots", &format!("{name}.svg"), svg)
+}
+
+fn put(folder: &str, name: &str, text: &str) -> io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join(name).with_extension("txt"), text)
+    fs::write(folder.join(name), text)
 }

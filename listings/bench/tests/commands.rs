@@ -117,3 +117,107 @@ fn a_program_that_does_not_serve_is_an_error() {
         assert_eq!(text(&ran.stdout), "", "{args:?}");
     }
 }
+
+/// The rows of the table that begins with `title`.
+fn rows_of(table: &str, title: &str) -> BTreeMap<String, Vec<String>> {
+    let rows = bench::table::rows(table, title).into_iter().map(|row| {
+        let mut cells = row.into_iter().map(std::borrow::Cow::into_owned);
+        (cells.next().unwrap(), cells.collect())
+    });
+    rows.collect()
+}
+
+const OURS_AND_LEAST: [&str; 2] = ["ch01-sockets", "bench/least"];
+const SMALL: [&str; 4] = ["--rounds", "1", "--profile", "dev"];
+
+#[test]
+fn idle_readers_of_servers_are_watched() {
+    let args = ["servers-idle", "--readers", "3", "--watch", "3s"];
+    let ran =
+        bench(&examples(), &[&args[..], &OURS_AND_LEAST, &SMALL].concat());
+    assert!(ran.status.success(), "{ran:?}");
+    let table = text(&ran.stdout);
+    for (title, least) in [("memory", 0.0), ("processor", 0.1)] {
+        let cells: Vec<_> = bench::table::rows(&table, title);
+        assert_eq!(cells.len(), 2, "{table}");
+        for row in cells {
+            let [name, readers, median, both, times] = &row[..] else {
+                panic!("{table}")
+            };
+            let median = bench::table::number(median).unwrap();
+            assert!(median >= least, "{table}");
+            if name == "ch01-sockets" {
+                assert!(median >= 1.0, "{table}");
+            }
+            assert_eq!(readers, "3", "{table}");
+            assert!(both.contains(" to "), "{table}");
+            let is_least = name == "least" && title == "processor";
+            assert!(!is_least || times == "1.0", "{table}");
+        }
+    }
+}
+
+#[test]
+fn events_are_counted_for_the_processor_time_they_take() {
+    let args = ["servers-load", "--readers", "2,4", "--watch", "200ms"];
+    let ran =
+        bench(&examples(), &[&args[..], &OURS_AND_LEAST, &SMALL].concat());
+    assert!(ran.status.success(), "{ran:?}");
+    let table = text(&ran.stdout);
+    for title in ["2 readers", "4 readers"] {
+        let rows = rows_of(&table, title);
+        assert_eq!(rows.len(), 2, "{table}");
+        for cells in rows.values() {
+            let [delivered, a_second, _, _, _, _] = &cells[..] else {
+                panic!("{table}")
+            };
+            assert!(number(delivered) > 10, "{table}");
+            // A second of processor time takes a second at least.
+            assert!(number(a_second) >= number(delivered), "{table}");
+        }
+        assert_eq!(rows["least"][3], "1.0", "{table}");
+    }
+}
+
+#[test]
+fn delays_are_told_by_the_row_that_events_are_in() {
+    let args = ["servers-delay", "--readers", "3", "--watch", "4s"];
+    let ran =
+        bench(&examples(), &[&args[..], &OURS_AND_LEAST, &SMALL].concat());
+    assert!(ran.status.success(), "{ran:?}");
+    let table = text(&ran.stdout);
+    let rows = rows_of(&table, "delay in ms");
+    assert_eq!(rows.len(), 2, "{table}");
+    for cells in rows.values() {
+        assert_eq!(cells.len(), 7, "{table}");
+        assert!(["own", "shared", "drifts"].contains(&&*cells[0]), "{table}");
+    }
+}
+
+/// What cannot be measured is a row, and the others are measured.
+#[test]
+fn a_server_without_figures_says_why() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let least = examples().join("least");
+    let script = format!("ulimit -n 8\nexec '{}' \"$@\"\n", least.display());
+    fs::write(folder.join("eight.sh"), script).unwrap();
+    let command = ["servers-load", "--readers", "20", "--watch", "100ms"];
+    let least = least.display().to_string();
+    let servers = ["raw", "sh eight.sh", &least];
+    let ran = Command::new(env!("CARGO_BIN_EXE_bench"))
+        .current_dir(folder)
+        // The packages of other people's servers are not there.
+        .env("CARGO_TARGET_DIR", folder.join("nothing"))
+        .args([&command[..], &servers, &["--rounds", "1"]].concat())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let table = text(&ran.stdout);
+    let rows = rows_of(&table, "20 readers");
+    let [missing] = &rows["raw Python"][..] else { panic!("{table}") };
+    assert!(missing.starts_with("not measured: no packages"), "{table}");
+    let [refused] = &rows["sh"][..] else { panic!("{table}") };
+    assert!(refused.starts_with("reader "), "{table}");
+    assert!(refused.contains("; the server ended: exit status"), "{table}");
+    assert_eq!(rows["least"].len(), 6, "{table}");
+}

@@ -23,11 +23,24 @@ use std::{
 const MAX_REDIRECTS: usize = 20;
 /// What connecting to one address may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a response head may take, interim responses included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// A stream on which nothing comes for this long is lost. A server that sends
-/// a heartbeat every 15 seconds has missed four.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long [`read_within`] waits for a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// From the request to the head of its response, interim responses
+    /// included. Connecting has a time of its own: 10 seconds an address.
+    pub head: Duration,
+    /// From one piece of the body to the next.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    /// 30 seconds for a head, and a minute of silence: a server that sends a
+    /// heartbeat every 15 seconds has missed four.
+    fn default() -> Self {
+        Self { head: Duration::from_secs(30), idle: Duration::from_mins(1) }
+    }
+}
 
 // ANCHOR: notice
 /// What happens while a stream is read, in the order it happens.
@@ -82,25 +95,37 @@ pub enum GivenUp {
     Encoded,
 }
 
-// ANCHOR: read
-/// Reads the stream at `url` until `on` breaks off, the server says to stop
-/// (204), or there is no point in going on. Sleeps between connections.
+/// As [`read_within`], from the beginning, with the usual [`Timeouts`].
 ///
 /// # Errors
 /// If it gave up.
 pub fn read(
     url: &str,
+    on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
+) -> Result<(), GivenUp> {
+    read_within(url, "", Timeouts::default(), on)
+}
+
+// ANCHOR: read
+/// Reads the stream at `url` until `on` breaks off, the server says to stop
+/// (204), or there is no point in going on. Sleeps between connections. It
+/// begins behind the event with the last event ID, if that is not empty.
+///
+/// # Errors
+/// If it gave up.
+pub fn read_within(
+    url: &str,
+    last_event_id: &str,
+    timeouts: Timeouts,
     mut on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<(), GivenUp> {
     let url = Url::parse(url)?;
     let started = Instant::now();
     let mut rules = Reconnection::new(RandomState::new().hash_one(()));
+    rules.item(&Item::LastEventId(last_event_id));
     loop {
-        let why = match connect(&url, &mut rules, started, &mut on) {
-            Ok(End::Lost(why)) => why,
-            Ok(End::Stopped) => return Ok(()),
-            Err(given_up) => return Err(given_up),
-        };
+        let end = connect(&url, &mut rules, timeouts, started, &mut on)?;
+        let End::Lost(why) = end else { return Ok(()) };
         let wait = rules.lost(started.elapsed());
         if on(Notice::Lost { why, wait }).is_break() {
             return Ok(());
@@ -136,6 +161,7 @@ enum End {
 fn connect(
     url: &Url,
     rules: &mut Reconnection,
+    timeouts: Timeouts,
     started: Instant,
     on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<End, GivenUp> {
@@ -144,7 +170,7 @@ fn connect(
         if on(Notice::Connecting(&url)).is_break() {
             return Ok(End::Stopped);
         }
-        let response = match exchange(&url, rules, on) {
+        let response = match exchange(&url, rules, timeouts.head, on) {
             Ok(Some(response)) => response,
             Ok(None) => return Ok(End::Stopped),
             Err(lost) => return Ok(End::Lost(lost)),
@@ -162,7 +188,7 @@ fn connect(
             started.elapsed(),
         ) {
             Verdict::Read if head.is_encoded => Err(GivenUp::Encoded),
-            Verdict::Read => stream(response, rules, on),
+            Verdict::Read => stream(response, rules, timeouts.idle, on),
             Verdict::Stop => Ok(End::Stopped),
             Verdict::Fail(failure) => Err(GivenUp::Failure(failure)),
         };
@@ -182,11 +208,13 @@ struct Response {
 fn exchange(
     url: &Url,
     rules: &Reconnection,
+    timeout: Duration,
     on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<Option<Response>, Lost> {
     let mut socket = dial(url)?;
 
-    socket.set_write_timeout(Some(IDLE_TIMEOUT))?;
+    let started = Instant::now();
+    socket.set_write_timeout(Some(timeout))?;
     let mut request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
          Accept-Encoding: identity\r\n",
@@ -203,9 +231,8 @@ fn exchange(
 
     let mut bytes = Vec::new();
     let mut piece = [0; 2048];
-    let deadline = Instant::now() + HEAD_TIMEOUT;
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = timeout.saturating_sub(started.elapsed());
         if left.is_zero() {
             return Err(io::Error::from(ErrorKind::TimedOut).into());
         }
@@ -214,8 +241,9 @@ fn exchange(
         if length == 0 {
             return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
         }
+        let searched = bytes.len();
         bytes.extend_from_slice(&piece[..length]);
-        if let Some((head, end)) = Head::parse(&bytes)? {
+        if let Some((head, end)) = Head::parse(&bytes, searched)? {
             let rest = bytes.split_off(end);
             let text = String::from_utf8_lossy(&bytes);
             if on(Notice::Head(&text)).is_break() {
@@ -243,13 +271,14 @@ fn dial(url: &Url) -> io::Result<TcpStream> {
 fn stream(
     response: Response,
     rules: &mut Reconnection,
+    timeout: Duration,
     on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<End, GivenUp> {
     if on(Notice::Open).is_break() {
         return Ok(End::Stopped);
     }
     let Response { mut socket, head, rest } = response;
-    if let Err(error) = socket.set_read_timeout(Some(IDLE_TIMEOUT)) {
+    if let Err(error) = socket.set_read_timeout(Some(timeout)) {
         return Ok(End::Lost(error.into()));
     }
     let mut body = head.body();

@@ -81,15 +81,10 @@ pub fn read(
         };
         let searched = head.len();
         head.extend_from_slice(&piece[..length]);
-        if let Some(end) = end_of_head(&head, searched) {
-            head.truncate(end);
-        } else if head.len() <= MAX_HEAD {
-            continue;
+        let request = parse(&head, searched).map_err(Refusal::Status)?;
+        if let Some(request) = request {
+            return Ok(request);
         }
-        if head.len() > MAX_HEAD {
-            return Err(Refusal::Status(HEAD_TOO_LARGE));
-        }
-        return parse(&head).map_err(Refusal::Status);
     }
 }
 // ANCHOR_END: read
@@ -106,7 +101,21 @@ pub fn end_of_head(head: &[u8], searched: usize) -> Option<usize> {
     })
 }
 
-fn parse(head: &[u8]) -> Result<Request, Status> {
+/// The request whose head `bytes` begin with; `None` if the head is not
+/// complete yet. What was searched before is not searched again.
+///
+/// # Errors
+/// The status to answer with, if it is no HTTP/1 request head, or larger than
+/// [`MAX_HEAD`].
+pub fn parse(bytes: &[u8], searched: usize) -> Result<Option<Request>, Status> {
+    match end_of_head(bytes, searched) {
+        Some(end) if end <= MAX_HEAD => parse_head(&bytes[..end]).map(Some),
+        _ if bytes.len() > MAX_HEAD => Err(HEAD_TOO_LARGE),
+        _ => Ok(None),
+    }
+}
+
+fn parse_head(head: &[u8]) -> Result<Request, Status> {
     let mut lines = head
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
@@ -134,6 +143,7 @@ fn parse(head: &[u8]) -> Result<Request, Status> {
     }
 
     let (mut host, mut length, mut last_event_id) = (None, None, None);
+    let mut is_chunked = false;
     for line in lines {
         let (name, value) = header_field(line).ok_or(BAD_REQUEST)?;
         match &*name.to_ascii_lowercase() {
@@ -146,9 +156,12 @@ fn parse(head: &[u8]) -> Result<Request, Status> {
                 length = Some(value);
             }
             "host" | "content-length" => return Err(BAD_REQUEST),
-            "transfer-encoding" if !value.eq_ignore_ascii_case(b"chunked") => {
-                return Err(NOT_IMPLEMENTED);
+            "transfer-encoding"
+                if value.eq_ignore_ascii_case(b"chunked") && !is_chunked =>
+            {
+                is_chunked = true;
             }
+            "transfer-encoding" => return Err(NOT_IMPLEMENTED),
             "last-event-id" => {
                 last_event_id = String::from_utf8(value.to_vec()).ok();
             }
@@ -207,11 +220,18 @@ pub fn header_field(line: &[u8]) -> Option<(&str, &[u8])> {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
-    let is_text = |byte: &u8| !byte.is_ascii_control() || *byte == b'\t';
-    if !is_token(name) || !value.iter().all(is_text) {
+    if !is_token(name) || !is_text(value) {
         return None;
     }
     Some((str::from_utf8(name).ok()?, value))
+}
+
+/// Whether this may stand in a line: it holds no control character but tabs.
+/// A CR that ends no line is one.
+#[must_use]
+pub fn is_text(text: &[u8]) -> bool {
+    let is_text = |byte: &u8| !byte.is_ascii_control() || *byte == b'\t';
+    text.iter().all(is_text)
 }
 
 /// RFC 9110 §5.6.2.

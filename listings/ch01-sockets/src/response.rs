@@ -1,7 +1,7 @@
 //! Reads the head of a response, and takes the body out of its framing.
 //! No sockets: bytes come in, and what they mean comes out.
 
-use crate::request::{end_of_head, header_field};
+use crate::request::{end_of_head, header_field, is_text};
 use std::{error::Error, fmt, str};
 
 /// The most bytes that a response head may have, together with the interim
@@ -44,23 +44,27 @@ impl Error for Malformed {}
 
 impl Head {
     /// The head at the front of `bytes` and its length; `None` if it is not
-    /// complete yet. Interim responses (1xx) are skipped.
+    /// complete yet. What was searched before is not searched again. Interim
+    /// responses (1xx) are skipped.
     ///
     /// # Errors
     /// If it is no HTTP/1 response head, or larger than [`MAX_HEAD`].
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
+    pub fn parse(
+        bytes: &[u8],
+        searched: usize,
+    ) -> Result<Option<(Self, usize)>, Malformed> {
         let mut start = 0;
-        while let Some(length) = end_of_head(&bytes[start..], 0) {
-            let end = start + length;
-            if end > MAX_HEAD {
-                break;
-            }
-            let head = Self::parse_one(&bytes[start..end])?;
+        // What ends here may be the last head of several.
+        let mut end =
+            end_of_head(bytes, searched).and_then(|_| end_of_head(bytes, 0));
+        while let Some(head_end) = end.filter(|end| *end <= MAX_HEAD) {
+            let head = Self::parse_one(&bytes[start..head_end])?;
             // 101 is final, too: what follows it is not HTTP.
             if head.status >= 200 || head.status == 101 {
-                return Ok(Some((head, end)));
+                return Ok(Some((head, head_end)));
             }
-            start = end;
+            start = head_end;
+            end = end_of_head(&bytes[start..], 0).map(|end| start + end);
         }
         if bytes.len() > MAX_HEAD {
             return Err(Malformed("its head is larger than 16 KiB"));
@@ -90,8 +94,10 @@ impl Head {
             match &*name.to_ascii_lowercase() {
                 "content-type" => head.content_type = Some(value.into()),
                 "location" => head.location = Some(value.into()),
+                // Chunks in chunks are no body: RFC 9112 §6.1.
                 "transfer-encoding"
-                    if value.eq_ignore_ascii_case("chunked") =>
+                    if value.eq_ignore_ascii_case("chunked")
+                        && head.framing == Framing::Close =>
                 {
                     head.framing = Framing::Chunked;
                 }
@@ -99,7 +105,7 @@ impl Head {
                     return Err(Malformed("its Transfer-Encoding is unknown"));
                 }
                 "content-encoding" => {
-                    head.is_encoded = !value.eq_ignore_ascii_case("identity");
+                    head.is_encoded |= !value.eq_ignore_ascii_case("identity");
                 }
                 "content-length" => {
                     let number = decimal(&value)
@@ -120,14 +126,13 @@ impl Head {
     /// The body, to be taken out of the bytes that follow the head.
     #[must_use]
     pub fn body(&self) -> Body {
-        Body {
-            state: match self.framing {
-                Framing::Chunked => State::Size { size: 0, line: 0 },
-                Framing::Length(0) => State::End,
-                Framing::Length(left) => State::Length { left },
-                Framing::Close => State::UntilClose,
-            },
-        }
+        let state = match self.framing {
+            Framing::Chunked => State::Size,
+            Framing::Length(0) => State::End,
+            Framing::Length(left) => State::Length { left },
+            Framing::Close => State::UntilClose,
+        };
+        Body { state, line: Vec::new() }
     }
 }
 
@@ -137,7 +142,8 @@ fn status(line: &[u8]) -> Option<u16> {
     let (code, phrase) = code.split_at_checked(3)?;
     let code = decimal(str::from_utf8(code).ok()?)?;
     let is_status = (100..600).contains(&code)
-        && (phrase.is_empty() || phrase.starts_with(b" "));
+        && (phrase.is_empty() || phrase.starts_with(b" "))
+        && is_text(phrase);
     u16::try_from(code).ok().filter(|_| is_status)
 }
 
@@ -150,6 +156,8 @@ fn decimal(text: &str) -> Option<u64> {
 #[derive(Clone, Debug)]
 pub struct Body {
     state: State,
+    /// As much as came of a line between chunks.
+    line: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -158,26 +166,16 @@ enum State {
     Length {
         left: u64,
     },
-    /// In the line that begins a chunk, `line` bytes into it.
-    Size {
-        size: u64,
-        line: usize,
-    },
-    /// In that line, past the size.
-    Extension {
-        size: u64,
-        line: usize,
-    },
+    /// A line with the size of a chunk is due.
+    Size,
     Chunk {
         left: u64,
     },
-    /// Behind a chunk, `CRLF` is due.
+    /// The end of the line that is the chunk's data.
     ChunkEnd,
-    /// Behind the last chunk: `section` bytes of trailers so far, the current
-    /// line empty or not.
+    /// Behind the last chunk: so many bytes of trailers so far.
     Trailers {
         section: usize,
-        is_empty: bool,
     },
     End,
 }
@@ -202,8 +200,7 @@ impl Body {
                     piece
                 }
                 _ => {
-                    self.state = self.state.framing_byte(bytes[0])?;
-                    *bytes = &bytes[1..];
+                    self.between_chunks(bytes)?;
                     continue;
                 }
             };
@@ -230,7 +227,64 @@ impl Body {
     pub fn ends_with_connection(&self) -> bool {
         matches!(self.state, State::UntilClose)
     }
+
+    // ANCHOR: chunked
+    /// Takes a line from the front of `bytes`, or as much as there is of it.
+    fn between_chunks(&mut self, bytes: &mut &[u8]) -> Result<(), Malformed> {
+        /// No size needs more digits, and no extension this much room.
+        const MAX_LINE: usize = 4 * 1024;
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(bytes.len(), |at| at + 1);
+        self.line.extend_from_slice(take(bytes, length as u64));
+        let is_broken = match self.state {
+            State::ChunkEnd => !matches!(&*self.line, b"\r" | b"\r\n" | b"\n"),
+            _ => self.line.len() > MAX_LINE,
+        };
+        if is_broken {
+            return Err(Malformed("its chunks are broken"));
+        }
+        if let Some(line) = self.line.strip_suffix(b"\n") {
+            // As in a head, LF alone ends a line, too.
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            self.state = self.state.behind(line)?;
+            self.line.clear();
+        }
+        Ok(())
+    }
 }
+
+impl State {
+    /// The state after a line between chunks, RFC 9112 §7.1.
+    fn behind(self, line: &[u8]) -> Result<Self, Malformed> {
+        match self {
+            Self::Size => match chunk_size(line) {
+                Some(0) => Ok(Self::Trailers { section: 0 }),
+                Some(left) => Ok(Self::Chunk { left }),
+                None => Err(Malformed("a chunk has no size")),
+            },
+            Self::Trailers { section } if !line.is_empty() => {
+                let section = section + line.len();
+                if section > MAX_HEAD || header_field(line).is_none() {
+                    return Err(Malformed("its trailers are broken"));
+                }
+                Ok(Self::Trailers { section })
+            }
+            Self::Trailers { .. } => Ok(Self::End),
+            // The line that a chunk's data ended.
+            _ => Ok(Self::Size),
+        }
+    }
+}
+
+/// The size in the line that begins a chunk. Some servers put spaces behind
+/// it; an extension is ignored.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let size = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
+    let is_size = is_text(line) && size.iter().all(u8::is_ascii_hexdigit);
+    let size = str::from_utf8(size).ok().filter(|_| is_size)?;
+    u64::from_str_radix(size, 16).ok()
+}
+// ANCHOR_END: chunked
 
 fn take<'b>(bytes: &mut &'b [u8], most: u64) -> &'b [u8] {
     let length = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
@@ -238,54 +292,3 @@ fn take<'b>(bytes: &mut &'b [u8], most: u64) -> &'b [u8] {
     *bytes = rest;
     piece
 }
-
-// ANCHOR: chunked
-impl State {
-    /// The state after one byte of the chunked framing, RFC 9112 §7.1.
-    fn framing_byte(self, byte: u8) -> Result<Self, Malformed> {
-        /// No size needs more digits, and no extension this much room.
-        const MAX_LINE: usize = 4 * 1024;
-        Ok(match (self, byte) {
-            (Self::Size { size, line }, _)
-                if line < MAX_LINE
-                    && let Some(digit) = char::from(byte).to_digit(16) =>
-            {
-                let size = size
-                    .checked_mul(16)
-                    .ok_or(Malformed("a chunk is too large"))?
-                    + u64::from(digit);
-                Self::Size { size, line: line + 1 }
-            }
-            (Self::Size { line: 0, .. }, _) => {
-                return Err(Malformed("a chunk has no size"));
-            }
-            (Self::Size { size, .. } | Self::Extension { size, .. }, b'\n') => {
-                match size {
-                    0 => Self::Trailers { section: 0, is_empty: true },
-                    left => Self::Chunk { left },
-                }
-            }
-            (Self::Size { size, line }, b'\r' | b';' | b' ' | b'\t') => {
-                Self::Extension { size, line }
-            }
-            (Self::Extension { size, line }, _) if line < MAX_LINE => {
-                Self::Extension { size, line: line + 1 }
-            }
-            (Self::ChunkEnd, b'\r') => self,
-            (Self::ChunkEnd, b'\n') => Self::Size { size: 0, line: 0 },
-            (Self::Trailers { is_empty: true, .. }, b'\n') => Self::End,
-            (Self::Trailers { section, is_empty }, _) if section < MAX_HEAD => {
-                Self::Trailers {
-                    section: section + 1,
-                    is_empty: match byte {
-                        b'\n' => true,
-                        b'\r' => is_empty,
-                        _ => false,
-                    },
-                }
-            }
-            _ => return Err(Malformed("its chunks are broken")),
-        })
-    }
-}
-// ANCHOR_END: chunked

@@ -3,18 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ch01_sockets::{
-    client::{self, Notice},
-    request,
+    client::{self, Notice, Timeouts},
+    request::{self, Request},
     response::{Body, Head, Malformed},
     url::Url,
 };
 use event_stream::Item;
 use std::{
-    io::Write,
+    io::{Read, Write},
     net::TcpListener,
     ops::ControlFlow,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 #[test]
@@ -74,7 +74,7 @@ fn locations() {
 /// The body of `response`, whose bytes come in two pieces, and whether it
 /// ended.
 fn body_of(response: &[u8], cut: usize) -> Result<(Vec<u8>, bool), Malformed> {
-    let (head, length) = Head::parse(response)?.unwrap();
+    let (head, length) = Head::parse(response, 0)?.unwrap();
     let mut body: Body = head.body();
     let mut received = Vec::new();
     let rest = &response[length..];
@@ -131,7 +131,7 @@ fn broken_framings_are_errors() {
 
 #[test]
 fn heads() {
-    let parse = |text: &str| Head::parse(text.as_bytes());
+    let parse = |text: &str| Head::parse(text.as_bytes(), 0);
     let status = |text: &str| parse(text).unwrap().map(|(head, _)| head.status);
     assert_eq!(status("HTTP/1.1 200 OK\r\n\r\n"), Some(200));
     assert_eq!(status("HTTP/1.0 404\n\n"), Some(404));
@@ -157,18 +157,19 @@ fn heads() {
     }
 }
 
-/// Serves each response to one connection, and returns how many came.
-fn serve(responses: &[&str]) -> (String, JoinHandle<usize>) {
+/// Serves each response to one connection, and returns the requests.
+fn serve(responses: &[&str]) -> (String, JoinHandle<Vec<Request>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let responses: Vec<_> = responses.iter().map(|r| (*r).to_owned()).collect();
     let server = thread::spawn(move || {
-        for response in &responses {
+        let serve = |response: &String| {
             let (mut socket, _) = listener.accept().unwrap();
-            request::read(&socket, Duration::from_secs(20)).unwrap();
+            let request = request::read(&socket, Duration::from_secs(20));
             socket.write_all(response.as_bytes()).unwrap();
-        }
-        responses.len()
+            request.unwrap()
+        };
+        responses.iter().map(serve).collect()
     });
     (url, server)
 }
@@ -197,7 +198,7 @@ fn a_cut_is_told_from_an_end() {
     .unwrap();
     let (ended, cut) = ("the server ended the stream", "the stream was cut");
     assert_eq!(ends, [ended, cut, ended, cut]);
-    assert_eq!(server.join().unwrap(), 5);
+    assert_eq!(server.join().unwrap().len(), 5);
 }
 
 #[test]
@@ -237,4 +238,59 @@ fn a_quiet_stream_and_a_wait_can_be_left() {
     })
     .unwrap();
     assert_eq!(lost, 1);
+}
+
+#[test]
+fn a_client_that_is_told_an_id_goes_on_from_it_at_once() {
+    let (url, server) = serve(&[
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
+         retry: 1\ndata: no ID of its own\n\nid: 8\ndata\n\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+    ]);
+    let mut ids = Vec::new();
+    client::read_within(&url, "7\u{e4}", Timeouts::default(), |notice| {
+        if let Notice::Item(Item::Event(event)) = notice {
+            ids.push(event.last_event_id.to_owned());
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(ids, ["7\u{e4}", "8"]);
+    let requests = server.join().unwrap();
+    let sent = requests.iter().map(|it| it.last_event_id.as_deref().unwrap());
+    assert_eq!(sent.collect::<Vec<_>>(), ["7\u{e4}", "8"]);
+}
+
+#[test]
+fn a_silent_server_is_left_after_the_time_that_was_given() {
+    let short = Duration::from_millis(100);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    for (said, timeouts) in [
+        ("", Timeouts { head: short, ..Timeouts::default() }),
+        (head, Timeouts { idle: short, ..Timeouts::default() }),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            request::read(&socket, Duration::from_secs(20)).unwrap();
+            socket.write_all(said.as_bytes()).unwrap();
+            // Until the client has left.
+            socket.read(&mut [0]).unwrap()
+        });
+        let started = Instant::now();
+        let mut lost = Vec::new();
+        client::read_within(&url, "", timeouts, |notice| match notice {
+            Notice::Lost { why, .. } => {
+                lost.push(why.to_string());
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .unwrap();
+        assert_eq!(lost, ["nothing came in time"]);
+        // The other of the two times is longer.
+        assert!(started.elapsed() < Timeouts::default().head);
+        assert_eq!(server.join().unwrap(), 0);
+    }
 }

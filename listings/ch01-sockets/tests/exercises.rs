@@ -63,7 +63,7 @@ fn a_chunked_stream_says_when_it_ends() {
     );
 
     let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let (head, _) = Head::parse(head).unwrap().unwrap();
+    let (head, _) = Head::parse(head, 0).unwrap().unwrap();
     let (mut body, mut bytes) = (head.body(), &*wire);
     let mut stream = Vec::new();
     while let Some(piece) = body.next(&mut bytes).unwrap() {

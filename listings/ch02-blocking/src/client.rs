@@ -26,9 +26,9 @@ use std::{
 const MAX_REDIRECTS: usize = 20;
 /// What connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A response head, or a stream on which nothing comes for this long, is lost.
-/// A server that sends a heartbeat every 15 seconds has missed four.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long [`read`] waits for a response head, and for the next piece of its
+/// body. A server that sends a heartbeat every 15 seconds has missed four.
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What happens while a stream is read, in the order it happens.
 #[derive(Debug)]
@@ -71,8 +71,24 @@ pub enum GivenUp {
     Client(reqwest::Error),
 }
 
+/// As [`read_within`], from the beginning, with [`IDLE_TIMEOUT`].
+///
+/// # Errors
+/// If it gave up.
+///
+/// # Panics
+/// As [`read_within`].
+pub fn read(
+    url: &str,
+    on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
+) -> Result<(), GivenUp> {
+    read_within(url, "", IDLE_TIMEOUT, on)
+}
+
 /// Reads the stream at `url` until `on` breaks off, the server says to stop
-/// (204), or there is no point in going on. Sleeps between connections.
+/// (204), or there is no point in going on. Sleeps between connections. It
+/// begins behind the event with the last event ID, if that is not empty.
+/// `timeout` is for a response head, and for the next piece of its body.
 ///
 /// # Errors
 /// If it gave up.
@@ -80,16 +96,19 @@ pub enum GivenUp {
 /// # Panics
 /// In a debug build, where it is called from async code: reqwest's blocking
 /// client does.
-pub fn read(
+pub fn read_within(
     url: &str,
+    last_event_id: &str,
+    timeout: Duration,
     mut on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<(), GivenUp> {
     let url = Url::parse(url)
         .map_err(|error| GivenUp::Url(format!("{url:?}: {error}")))?;
     check_scheme(&url).map_err(GivenUp::Url)?;
-    let http = http_client().map_err(GivenUp::Client)?;
+    let http = http_client(timeout).map_err(GivenUp::Client)?;
     let started = Instant::now();
     let mut rules = Reconnection::new(RandomState::new().hash_one(()));
+    rules.item(&Item::LastEventId(last_event_id));
     loop {
         let end = connect(&http, &url, &mut rules, started, &mut on)?;
         let End::Lost(why) = end else { return Ok(()) };
@@ -108,7 +127,7 @@ enum End {
 }
 
 // ANCHOR: http_client
-fn http_client() -> reqwest::Result<Client> {
+fn http_client(timeout: Duration) -> reqwest::Result<Client> {
     let redirects = Policy::custom(|attempt| {
         if attempt.previous().len() > MAX_REDIRECTS {
             return attempt.error("redirected without end");
@@ -122,7 +141,7 @@ fn http_client() -> reqwest::Result<Client> {
         .connect_timeout(CONNECT_TIMEOUT)
         // Set here, it is for the head and then for each read. Set on a
         // request, it would be for the whole response.
-        .timeout(IDLE_TIMEOUT)
+        .timeout(timeout)
         .redirect(redirects)
         .referer(false)
         // Each connection is one stream: none is kept for a second request.

@@ -5,10 +5,11 @@
 use ch02_blocking::client::{self, Notice};
 use event_stream::Item;
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     ops::ControlFlow,
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 fn read_head(socket: &TcpStream) -> String {
@@ -167,4 +168,54 @@ fn a_quiet_stream_and_a_wait_can_be_left() {
     assert_eq!(lost.len(), 1);
     #[cfg(unix)]
     assert!(lost[0].starts_with("Connection refused"), "{lost:?}");
+}
+
+#[test]
+fn a_client_that_is_told_an_id_goes_on_from_it_at_once() {
+    let event = "retry: 1\ndata: no ID of its own\n\nid: 8\ndata\n\n";
+    let (url, server) = serve(&[
+        &format!("{STREAM}\r\n{event}"),
+        "HTTP/1.1 204 No Content\r\n\r\n",
+    ]);
+    let mut ids = Vec::new();
+    client::read_within(&url, "7\u{e4}", client::IDLE_TIMEOUT, |notice| {
+        if let Notice::Item(Item::Event(event)) = notice {
+            ids.push(event.last_event_id.to_owned());
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(ids, ["7\u{e4}", "8"]);
+    let requests = server.join().unwrap();
+    assert!(requests[0].contains("last-event-id: 7\u{e4}\r\n"));
+    assert!(requests[1].contains("last-event-id: 8\r\n"));
+}
+
+#[test]
+fn a_silent_server_is_left_after_the_time_that_was_given() {
+    for said in [String::new(), format!("{STREAM}\r\n")] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            read_head(&socket);
+            socket.write_all(said.as_bytes()).unwrap();
+            // Until the client has left.
+            socket.read(&mut [0]).unwrap()
+        });
+        let started = Instant::now();
+        let mut lost = Vec::new();
+        let timeout = Duration::from_secs(1);
+        client::read_within(&url, "", timeout, |notice| match notice {
+            Notice::Lost { why, .. } => {
+                lost.push(why.to_string());
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .unwrap();
+        assert_eq!(lost, ["nothing came in time"]);
+        assert!(started.elapsed() < client::IDLE_TIMEOUT / 2);
+        assert_eq!(server.join().unwrap(), 0);
+    }
 }

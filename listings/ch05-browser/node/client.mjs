@@ -1,6 +1,7 @@
 // The client: npm's EventSource, in Node.js, printing what arrives.
 //
-//     node client.mjs [--json] [--events N] [--until-stdin-closes] [URL]
+//     node client.mjs [--json] [--events N] [--last-event-id ID]
+//                     [--silence MS] [--until-stdin-closes] [URL]
 
 import path from "node:path";
 import process from "node:process";
@@ -8,10 +9,14 @@ import { fileURLToPath } from "node:url";
 import util from "node:util";
 
 const OLDEST_NODE = 20;
+/** In milliseconds; a timer that is set to more is over at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 const options = {
   json: { type: "boolean", default: false },
   events: { type: "string", default: "Infinity" },
+  "last-event-id": { type: "string", default: "" },
+  silence: { type: "string" },
   "until-stdin-closes": { type: "boolean", default: false },
 };
 
@@ -42,7 +47,7 @@ function missing(message) {
 
 // ANCHOR: listen
 /** Opens the stream and prints what arrives. */
-async function listen(url, left, { EventSource }) {
+async function listen(url, { left, bounds, firstId }, { EventSource }) {
   // In a browser nobody hears of an event whose type they did not name. Here a
   // method can be overridden.
   class EverySource extends EventSource {
@@ -53,7 +58,8 @@ async function listen(url, left, { EventSource }) {
   }
 
   const { Connections } = await import("./fetch.mjs");
-  const connections = new Connections((line) => print({ kind: "note", line }));
+  const note = (line) => print({ kind: "note", line });
+  const connections = new Connections(note, bounds, firstId);
   const source = new EverySource(url, { fetch: connections.fetch });
   source.onopen = () => print({ kind: "open" });
   source.onevery = ({ type, data, lastEventId: id }) => {
@@ -124,12 +130,17 @@ function given() {
   try {
     const parsed = util.parseArgs({ options, allowPositionals: true });
     const { values, positionals } = parsed;
-    if (positionals.length <= 1 && Number(values.events) >= 1) return parsed;
+    const { events, silence = "1" } = values;
+    const isTime = Number(silence) >= 1 && Number(silence) <= LONGEST_TIMER;
+    if (positionals.length <= 1 && Number(events) >= 1 && isTime) return parsed;
   } catch (error) {
     process.stderr.write(`client.mjs: ${error.message}\n`);
   }
-  const flags = "[--json] [--events N] [--until-stdin-closes]";
-  process.stderr.write(`usage: node client.mjs ${flags} [URL]\n`);
+  const flags = [
+    "[--json] [--events N] [--last-event-id ID]",
+    "[--silence MS] [--until-stdin-closes] [URL]",
+  ];
+  process.stderr.write(`usage: node client.mjs ${flags.join(" ")}\n`);
   return process.exit(2);
 }
 
@@ -142,7 +153,10 @@ async function main() {
   }
   const found = await packages();
   if (found && URL.canParse(url) && /^https?:/.test(new URL(url).protocol)) {
-    await listen(url, Number(values.events), found);
+    const bounds = values.silence && { silence: Number(values.silence) };
+    const firstId = values["last-event-id"];
+    const left = Number(values.events);
+    await listen(url, { left, bounds, firstId }, found);
   } else if (found) {
     const message = `${url} is not a URL that starts with http:// or https://`;
     leave(1, { kind: "error", closed: true, message });

@@ -23,11 +23,16 @@ export class Connections {
   #failures = 0;
   #bounds;
   #note;
+  #firstId;
 
-  /** `note` is given each line that tells what happens. */
-  constructor(note, bounds = {}) {
+  /**
+   * `note` is given each line that tells what happens. `firstId` is the ID of
+   * the event to go on from, until EventSource has one itself.
+   */
+  constructor(note, bounds = {}, firstId = "") {
     this.#note = note;
     this.#bounds = { ...BOUNDS, ...bounds };
+    this.#firstId = firstId;
   }
 
   /** An event came: the next failure is the first again. */
@@ -38,6 +43,10 @@ export class Connections {
   /** For the option `fetch` of an EventSource. */
   fetch = async (url, { headers, signal, ...init }) => {
     await this.#backOff(signal);
+    // EventSource cannot be told where to begin. Once it has had an ID, to have
+    // none is its own word.
+    if (headers["Last-Event-ID"] !== undefined) this.#firstId = "";
+    headers = { "Last-Event-ID": this.#firstId, ...headers };
     headers = sendable(headers, this.#bounds.id);
     this.#note(`Connecting to ${url}`);
     this.#head(`GET ${url.pathname}${url.search} HTTP/1.1`, headers);

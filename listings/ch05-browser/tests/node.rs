@@ -207,6 +207,9 @@ fn arguments_that_cannot_be_used_are_refused() {
         &["--nonsense"][..],
         &["--events", "0"],
         &["--events", "many"],
+        &["--silence", "0"],
+        &["--silence", "2147483648"],
+        &["--last-event-id"],
         &["http://one", "http://two"],
     ] {
         let output = script(args);

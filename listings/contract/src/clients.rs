@@ -240,13 +240,19 @@ impl Stage {
         }
     }
 
+    /// Whether a request waits. A connection alone is none: some libraries
+    /// open one ahead, for a request that may never be made.
+    fn asked_again(&self) -> bool {
+        let waiting = std::iter::from_fn(|| self.pending());
+        waiting.flatten().any(|mut connection| connection.head().is_ok())
+    }
+
     /// Expects the client to leave, well or not, and not to come again.
     fn leaves(&mut self, success: bool) -> Verdict {
         let exit = self.client.exit(Instant::now() + LIMIT).map_err(system)?;
-        let connected = self.pending().is_some();
         match exit {
             None => Err(Failure::new("the client stays and was to leave")),
-            Some(_) if connected => {
+            Some(_) if self.asked_again() => {
                 Err(Failure::new("the client connected again"))
             }
             Some(status) if status.success() != success => {
@@ -514,17 +520,7 @@ const CHECKS: &[(Check, Run)] = &[
         "bad-chunk",
         "A chunk with a bad size ends the stream there, with an error.",
         "RFC 9112 §7.1, §8",
-        |program| {
-            for size in ["zz", "-1", "", "FFFFFFFFFFFFFFFFF"] {
-                let mut stage = Stage::new(program, None)?;
-                let good = chunk("retry: 1\ndata: good\n\n");
-                let bad = format!("{size}\r\ndata: bad\n\n\r\n");
-                stage.answer(format!("{CHUNKED}{good}{bad}0\r\n\r\n"))?;
-                stage.expect(&["good"])?;
-                stage.error()?;
-            }
-            Ok(Outcome::passed())
-        },
+        bad_chunk,
     ),
     row(
         "events",
@@ -890,6 +886,27 @@ fn cut(program: &Program) -> Verdict {
         carries(&head, Some("1"))?;
         stage.expect(&["whole", "after"]).map_err(shown)?;
         stage.leaves(true)?;
+    }
+    Ok(Outcome::passed())
+}
+
+fn bad_chunk(program: &Program) -> Verdict {
+    let huge = "FFFFFFFFFFFFFFFFF";
+    for size in ["zz", "-1", "", huge] {
+        let mut stage = Stage::new(program, None)?;
+        let (mut connection, _) = stage.accept()?;
+        let good = chunk("retry: 1\ndata: good\n\n");
+        connection.send(format!("{CHUNKED}{good}"))?;
+        // Not with the bad one: a client may drop the read that holds it.
+        stage.expect(&["good"])?;
+        connection.send(format!("{size}\r\ndata: bad\n\n\r\n0\r\n\r\n"))?;
+        drop(connection);
+        let mut error = stage.error();
+        if size == huge && error.is_err() {
+            // Whose numbers have no end reads a chunk that has one.
+            error = stage.error();
+        }
+        error.map_err(|failure| Failure { sent: size.into(), ..failure })?;
     }
     Ok(Outcome::passed())
 }

@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{mem, thread};
 
 use crate::UNREAD;
@@ -11,6 +12,8 @@ use crate::report::visible;
 
 /// Bytes at which the queue is full.
 const ROOM: usize = 64 * 1024;
+/// How long a line waits for others, to be written with them.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 struct Queue {
     text: String,
@@ -41,13 +44,14 @@ impl Queue {
     }
 }
 
-/// Waits while `condition` is true, but not for long.
+/// Waits while `condition` is true, but no longer than that.
 fn wait(
     queue: MutexGuard<'static, Queue>,
+    most: Duration,
     condition: impl FnMut(&mut Queue) -> bool,
 ) -> MutexGuard<'static, Queue> {
     CHANGED
-        .wait_timeout_while(queue, UNREAD, condition)
+        .wait_timeout_while(queue, most, condition)
         .unwrap_or_else(PoisonError::into_inner)
         .0
 }
@@ -68,14 +72,18 @@ pub fn say(line: impl Display) {
         queue.started = thread::Builder::new().spawn(write).is_ok();
     }
     // Once one caller has waited in vain, no other does.
-    queue = wait(queue, |queue| queue.is_full() && queue.missing == 0);
+    queue = wait(queue, UNREAD, |queue| queue.is_full() && queue.missing == 0);
     if queue.is_full() {
         queue.missing += 1;
         return;
     }
+    let was_empty = queue.text.is_empty();
     queue.text.push_str(&visible(&line));
     queue.text.push('\n');
-    CHANGED.notify_all();
+    // Woken for each line, the thread would be most of what printing costs.
+    if was_empty || queue.is_full() {
+        CHANGED.notify_all();
+    }
 }
 
 /// The thread that waits for the reader, with no lock held but stdout's.
@@ -85,6 +93,7 @@ fn write() {
         while queue.text.is_empty() {
             queue = CHANGED.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        queue = wait(queue, TOGETHER, |queue| !queue.is_full());
         let mut text = mem::take(&mut queue.text);
         let missing = mem::take(&mut queue.missing);
         queue.writing = true;
@@ -106,5 +115,6 @@ fn write() {
 
 /// Gives what was said a last chance to be read.
 pub(crate) fn finish() {
-    drop(wait(Queue::lock(), |queue| queue.writing || !queue.text.is_empty()));
+    let queue = Queue::lock();
+    drop(wait(queue, UNREAD, |queue| queue.writing || !queue.text.is_empty()));
 }

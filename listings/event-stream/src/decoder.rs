@@ -1,11 +1,12 @@
 //! What a client reads: bytes in, in pieces of any size; events out.
 
+use crate::lines::{Check, Line, Lines, Short};
 use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
 use core::{error::Error, fmt, mem, ops::Range, time::Duration};
-use memchr::memchr2;
+use simdutf8::basic::from_utf8;
 
 // ANCHOR: item
 /// What a stream says, in the order it says it.
@@ -106,6 +107,9 @@ impl fmt::Display for LimitExceeded {
 
 impl Error for LimitExceeded {}
 
+/// The event type where the stream names none.
+const MESSAGE: &str = "message";
+
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 // ANCHOR: decoder
@@ -115,15 +119,16 @@ const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// use event_stream::{Decoder, Item};
 ///
 /// let mut decoder = Decoder::new();
-/// for mut chunk in [&b"id: 7\ndata: He"[..], b"llo\n\n"] {
-///     while let Some(item) = decoder.next(&mut chunk)? {
+/// for chunk in [&b"id: 7\ndata: He"[..], b"llo\n\n"] {
+///     let mut items = decoder.items(chunk);
+///     while let Some(item) = items.next()? {
 ///         let Item::Event(event) = item else { continue };
 ///         assert_eq!((event.last_event_id, event.data), ("7", "Hello"));
 ///     }
 /// }
 /// # Ok::<(), event_stream::LimitExceeded>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     /// What must outlive a chunk: the data of the event so far (`data`, less
     /// the LF that the standard adds to its end), then the bytes of an
@@ -139,41 +144,74 @@ pub struct Decoder {
     /// The blank line makes it the string.
     id_buffer: String,
     block_has_id: bool,
-    /// How much of a leading BOM has gone by; all of it, too, once it is
-    /// clear that there is none.
-    bom: usize,
+    /// The block has a field that a blank line must act on.
+    in_block: bool,
+    /// What the block's type, ID and data come to, in bytes.
+    block_size: usize,
     after_cr: bool,
-    /// What the item returned last borrows, to be cleared at the next call.
-    lent: Lent,
+    due: Due,
     /// Text repaired with U+FFFD, lent to an item.
     repaired: String,
     limit: usize,
-    exceeded: Option<LimitExceeded>,
-    /// Bytes of the stream before the chunk.
+    /// Bytes of the stream, with those of the chunk.
     offset: u64,
 }
 // ANCHOR_END: decoder
 
-#[derive(Clone, Copy, Debug)]
-enum Lent {
+/// What is due before the next line is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
     Nothing,
-    Line,
-    Block,
-}
-
-/// The value of a line: in the chunk, or in the buffer if the line came in
-/// pieces.
-enum Value<'c> {
-    Chunk(&'c [u8]),
-    Buffer(Range<usize>),
+    /// To skip a BOM, of which so many bytes have gone by.
+    SkipBom(usize),
+    /// To drop the line that the last item borrowed.
+    DropLine,
+    /// To drop the block that the last item borrowed.
+    DropBlock,
+    /// To fail again.
+    Fail(LimitExceeded),
 }
 
 /// An [`Item`], before the text it borrows is looked up.
 enum Found<'c> {
-    Event(Value<'c>),
-    Comment(Value<'c>),
+    Event(Text<'c>),
+    Comment(Text<'c>),
     ReconnectionTime(Duration),
     LastEventId,
+}
+
+/// Text in the chunk; or bytes in the buffer, where a text came in pieces or
+/// in lines, or must be repaired.
+enum Text<'c> {
+    Chunk(&'c str),
+    Buffer(Range<usize>),
+}
+
+impl<'c> From<Short<'c>> for Found<'c> {
+    #[inline]
+    fn from(short: Short<'c>) -> Self {
+        match short {
+            Short::Data(data) => Self::Event(Text::Chunk(data)),
+            Short::Comment(text) => Self::Comment(Text::Chunk(text)),
+        }
+    }
+}
+
+impl Short<'_> {
+    #[inline]
+    fn item<'s>(self, last_event_id: &'s str) -> Item<&'s str>
+    where
+        Self: 's,
+    {
+        match self {
+            Short::Data(data) => Item::Event(MessageEvent {
+                event_type: MESSAGE,
+                data,
+                last_event_id,
+            }),
+            Short::Comment(text) => Item::Comment(text),
+        }
+    }
 }
 
 impl Default for Decoder {
@@ -205,12 +243,12 @@ impl Decoder {
             last_event_id: String::new(),
             id_buffer: String::new(),
             block_has_id: false,
-            bom: 0,
+            in_block: false,
+            block_size: 0,
             after_cr: false,
-            lent: Lent::Nothing,
+            due: Due::SkipBom(0),
             repaired: String::new(),
             limit,
-            exceeded: None,
             offset: 0,
         }
     }
@@ -248,202 +286,284 @@ impl Decoder {
     ///
     /// # Errors
     /// If an event is larger than the limit. Every later call fails likewise.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a loop's item in registers")]
+    #[inline(always)]
     pub fn next<'s, 'c: 's>(
         &'s mut self,
         chunk: &mut &'c [u8],
     ) -> Result<Option<Item<&'s str>>, LimitExceeded> {
-        let length = chunk.len();
-        let found = self.advance(chunk)?;
-        self.offset += (length - chunk.len()) as u64;
-        let Some(found) = found else { return Ok(None) };
-        let Self { buffer, repaired, .. } = self;
-        Ok(Some(match found {
-            Found::Event(data) => Item::Event(MessageEvent {
-                event_type: match &*self.event_type {
-                    "" => "message",
-                    named => named,
-                },
-                data: text(&data, buffer, repaired),
-                last_event_id: &self.last_event_id,
-            }),
-            Found::Comment(comment) => {
-                Item::Comment(text(&comment, buffer, repaired))
-            }
-            Found::ReconnectionTime(time) => Item::ReconnectionTime(time),
-            Found::LastEventId => Item::LastEventId(&self.last_event_id),
-        }))
+        let mut lines = self.lines(chunk, Check::Text);
+        let found = match self.next_short(&mut lines)? {
+            Some(short) => Some(short.into()),
+            None => self.advance(&mut lines)?,
+        };
+        *chunk = lines.rest();
+        self.offset -= chunk.len() as u64;
+        Ok(found.map(|found| self.item(found)))
+    }
+
+    /// The items of a whole chunk: what [`next`](Self::next) finds one by
+    /// one, and faster, for what is known of the chunk is kept from one item
+    /// to the next. Ask until there are no more: what was not asked for is
+    /// lost.
+    #[inline]
+    pub fn items<'d, 'c>(&'d mut self, chunk: &'c [u8]) -> ChunkItems<'d, 'c> {
+        let lines = self.lines(chunk, Check::Rest);
+        ChunkItems { decoder: self, lines }
     }
     // ANCHOR_END: next
 
+    #[inline]
+    fn lines<'c>(&mut self, chunk: &'c [u8], check: Check) -> Lines<'c> {
+        self.offset += chunk.len() as u64;
+        Lines::new(chunk, check)
+    }
+
+    /// Most blocks of most streams are a single line: data, or a comment. For
+    /// one that stands between two blocks and came whole, all that
+    /// [`advance`](Self::advance) keeps track of is at rest.
+    #[expect(clippy::inline_always, reason = "a loop's item in registers")]
+    #[inline(always)]
+    fn next_short<'c>(
+        &mut self,
+        lines: &mut Lines<'c>,
+    ) -> Result<Option<Short<'c>>, LimitExceeded> {
+        if self.due != Due::Nothing {
+            self.settle(lines)?;
+        }
+        if self.in_block || self.after_cr || !self.buffer.is_empty() {
+            return Ok(None);
+        }
+        Ok(lines.next_short(self.limit))
+    }
+
     // ANCHOR: advance
+    #[inline(never)]
     fn advance<'c>(
         &mut self,
-        chunk: &mut &'c [u8],
+        lines: &mut Lines<'c>,
     ) -> Result<Option<Found<'c>>, LimitExceeded> {
-        if let Some(exceeded) = self.exceeded {
-            return Err(exceeded);
-        }
-        let length = chunk.len();
-        self.take_back();
-        if self.bom < BOM.len() {
-            self.skip_bom(chunk);
-        }
         // The event's data, as long as it is one line of this very chunk.
         let mut borrowed = None;
-        loop {
-            if self.after_cr && !chunk.is_empty() {
-                self.after_cr = false;
-                *chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
+        while let Some(line) = lines.next() {
+            let is_lf = line.bytes.is_empty() && line.end == b'\n';
+            let after_cr = mem::replace(&mut self.after_cr, line.end == b'\r');
+            if after_cr && is_lf {
+                continue; // It belongs to the CR: there is no line between.
             }
-            let Some(end) = line_end(chunk) else { break };
-            let piece = &chunk[..end];
-            self.check_limit(piece, borrowed, length - chunk.len())?;
-            self.after_cr = chunk[end] == b'\r';
-            *chunk = &chunk[end + 1..];
-
-            let (field, value) = if self.line_start == self.buffer.len() {
-                if piece.is_empty() {
-                    match self.dispatch(borrowed) {
-                        None => continue,
-                        found => return Ok(found),
-                    }
+            let found = if self.line_start < self.buffer.len() {
+                if !self.extend_line(line.bytes) {
+                    return Err(self.exceed(lines.len_from(line.start)));
                 }
-                let (field, start) = split(piece);
-                (field, Value::Chunk(&piece[start..]))
+                self.end_buffered_line()
+            } else if line.bytes.is_empty() {
+                self.end_block(borrowed.take())
             } else {
-                self.buffer.extend_from_slice(piece);
-                let (field, start) = split(&self.buffer[self.line_start..]);
-                let start = self.line_start + start;
-                (field, Value::Buffer(start..self.buffer.len()))
+                self.end_line(line, lines, &mut borrowed)?
             };
-            match (field, value) {
-                (Field::Data, Value::Chunk(value))
-                    if self.data.is_none() && borrowed.is_none() =>
-                {
-                    borrowed = Some(value);
-                }
-                (Field::Data, value) => {
-                    self.keep(borrowed.take());
-                    self.append_data(value);
-                }
-                (Field::Comment, value) => {
-                    self.keep(borrowed);
-                    self.lent = Lent::Line;
-                    return Ok(Some(Found::Comment(value)));
-                }
-                (field, value) => {
-                    let time = self.set(field, &value);
-                    self.buffer.truncate(self.line_start);
-                    if time.is_some() {
-                        self.keep(borrowed);
-                        return Ok(time.map(Found::ReconnectionTime));
-                    }
-                }
+            if found.is_some() {
+                self.keep(borrowed);
+                return Ok(found);
             }
         }
-        self.check_limit(chunk, borrowed, length - chunk.len())?;
         self.keep(borrowed);
-        self.buffer.extend_from_slice(chunk);
-        *chunk = &[];
+        let rest = lines.rest();
+        if !rest.is_empty() {
+            lines.skip(rest.len());
+            self.after_cr = false;
+            if !self.extend_line(rest) {
+                return Err(self.exceed(rest.len()));
+            }
+        }
         Ok(None)
     }
     // ANCHOR_END: advance
 
-    // ANCHOR: limit
-    /// Holds the line that goes on with `piece`, `consumed` bytes into the
-    /// chunk, against the limit. Only what counts is counted, so that the
-    /// outcome does not depend on where chunks are cut.
-    fn check_limit(
-        &mut self,
-        piece: &[u8],
-        borrowed: Option<&[u8]>,
-        consumed: usize,
-    ) -> Result<(), LimitExceeded> {
-        let mut block = borrowed.map_or(0, <[u8]>::len);
-        block += self.event_type.len();
-        block += self.data.as_ref().map_or(0, Range::len);
-        if self.block_has_id {
-            block += self.id_buffer.len();
+    #[inline]
+    fn item<'s, 'c: 's>(&'s mut self, found: Found<'c>) -> Item<&'s str> {
+        let Self { buffer, repaired, event_type, last_event_id, .. } = self;
+        match found {
+            Found::Event(data) => Item::Event(MessageEvent {
+                event_type: match &**event_type {
+                    "" => MESSAGE,
+                    named => named,
+                },
+                data: data.look_up(buffer, repaired),
+                last_event_id,
+            }),
+            Found::Comment(text) => {
+                Item::Comment(text.look_up(buffer, repaired))
+            }
+            Found::ReconnectionTime(time) => Item::ReconnectionTime(time),
+            Found::LastEventId => Item::LastEventId(last_event_id),
         }
-        let room = self.limit.saturating_sub(block);
-        let line = self.buffer.len() - self.line_start;
-        if line + piece.len() <= room {
-            return Ok(());
-        }
-        let line_start = self.offset + consumed as u64 - line as u64;
-        let exceeded = LimitExceeded {
-            limit: self.limit,
-            offset: line_start + room as u64,
-        };
-        self.exceeded = Some(exceeded);
-        Err(exceeded)
     }
-    // ANCHOR_END: limit
+
+    /// The end of a line that lies in the chunk.
+    #[inline]
+    fn end_line<'c>(
+        &mut self,
+        line: Line<'c>,
+        lines: &mut Lines<'c>,
+        borrowed: &mut Option<&'c str>,
+    ) -> Result<Option<Found<'c>>, LimitExceeded> {
+        if !self.has_room(line.bytes.len()) {
+            return Err(self.exceed(lines.len_from(line.start)));
+        }
+        let (field, value) = split(line.bytes);
+        match field {
+            Field::Data => {
+                let is_first = self.data.is_none() && borrowed.is_none();
+                self.count_data(value.len(), is_first);
+                let before = borrowed.take();
+                if is_first {
+                    *borrowed = lines.text_of(line, value);
+                }
+                if borrowed.is_none() {
+                    self.keep(before);
+                    self.append_data(value);
+                }
+            }
+            Field::Comment => {
+                if let Some(text) = lines.text_of(line, value) {
+                    return Ok(Some(Found::Comment(Text::Chunk(text))));
+                }
+                self.keep(borrowed.take());
+                self.buffer.extend_from_slice(value);
+                self.due = Due::DropLine;
+                let value = self.line_start..self.buffer.len();
+                return Ok(Some(Found::Comment(Text::Buffer(value))));
+            }
+            field => {
+                return Ok(self.set(field, value).map(Found::ReconnectionTime));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The end of a line that came in pieces, and lies in the buffer.
+    fn end_buffered_line<'c>(&mut self) -> Option<Found<'c>> {
+        let (field, value) = split(&self.buffer[self.line_start..]);
+        let end = self.buffer.len();
+        let value = end - value.len()..end;
+        match field {
+            Field::Data => {
+                self.count_data(value.len(), self.data.is_none());
+                self.append_buffered_data(value);
+                None
+            }
+            Field::Comment => {
+                self.due = Due::DropLine;
+                Some(Found::Comment(Text::Buffer(value)))
+            }
+            field => {
+                let buffer = mem::take(&mut self.buffer);
+                let time = self.set(field, &buffer[value]);
+                self.buffer = buffer;
+                self.buffer.truncate(self.line_start);
+                time.map(Found::ReconnectionTime)
+            }
+        }
+    }
 
     /// A blank line: the end of a block.
-    fn dispatch<'c>(
+    #[inline]
+    fn end_block<'c>(
         &mut self,
-        borrowed: Option<&'c [u8]>,
+        borrowed: Option<&'c str>,
     ) -> Option<Found<'c>> {
+        if !self.in_block {
+            return None;
+        }
+        self.in_block = false;
+        self.block_size = 0;
         let block_has_id = mem::take(&mut self.block_has_id);
         if block_has_id {
             mem::swap(&mut self.last_event_id, &mut self.id_buffer);
         }
-        let data = match borrowed {
-            Some(value) => Some(Value::Chunk(value)),
-            None => self.data.take().map(Value::Buffer),
-        };
-        let found = match data {
-            Some(data) => Found::Event(data),
-            None if block_has_id => Found::LastEventId,
-            None => {
+        let found = match (borrowed, self.data.take()) {
+            (Some(data), _) => Found::Event(Text::Chunk(data)),
+            (None, Some(data)) => Found::Event(Text::Buffer(data)),
+            (None, None) if block_has_id => Found::LastEventId,
+            (None, None) => {
                 self.event_type.clear();
                 return None;
             }
         };
-        self.lent = Lent::Block;
+        self.due = Due::DropBlock;
         Some(found)
     }
 
     /// Sets what a field other than `data` sets, and returns a reconnection
     /// time if it was one. What the standard ignores is ignored.
-    fn set(&mut self, field: Field, value: &Value<'_>) -> Option<Duration> {
-        let value = value.bytes(&self.buffer);
+    fn set(&mut self, field: Field, value: &[u8]) -> Option<Duration> {
         match field {
-            Field::Event => replace(&mut self.event_type, value),
+            Field::Event => {
+                self.block_size -= self.event_type.len();
+                replace(&mut self.event_type, value);
+                self.block_size += self.event_type.len();
+            }
             Field::Id if !value.contains(&0) => {
+                if self.block_has_id {
+                    self.block_size -= self.id_buffer.len();
+                }
                 replace(&mut self.id_buffer, value);
+                self.block_size += self.id_buffer.len();
                 self.block_has_id = true;
             }
             Field::Retry => return reconnection_time(value),
-            _ => {}
+            _ => return None,
         }
+        self.in_block = true;
         None
     }
 
+    /// Counts a line of data, and the LF before it unless it is the first.
+    #[inline]
+    fn count_data(&mut self, length: usize, is_first: bool) {
+        self.block_size += length + usize::from(!is_first);
+        self.in_block = true;
+    }
+
+    /// Adds to an unfinished line, if there is room.
+    #[inline]
+    fn extend_line(&mut self, piece: &[u8]) -> bool {
+        let line = self.buffer.len() - self.line_start;
+        let has_room = self.has_room(line + piece.len());
+        if has_room {
+            self.buffer.extend_from_slice(piece);
+        }
+        has_room
+    }
+
     /// Moves data that the chunk holds to the buffer, which outlives it.
-    fn keep(&mut self, borrowed: Option<&[u8]>) {
-        if let Some(value) = borrowed {
-            self.append_data(Value::Chunk(value));
+    #[inline]
+    fn keep(&mut self, borrowed: Option<&str>) {
+        if let Some(data) = borrowed {
+            self.append_data(data.as_bytes());
         }
     }
 
-    /// Appends a line of data. The buffer ends with the line if it came in
-    /// pieces, and is only as long as the data if it did not.
-    fn append_data(&mut self, value: Value<'_>) {
-        self.data = Some(match (self.data.take(), value) {
-            (None, Value::Buffer(value)) => value,
-            (None, Value::Chunk(value)) => {
-                self.buffer.extend_from_slice(value);
-                0..value.len()
-            }
-            (Some(data), Value::Chunk(value)) => {
+    /// Appends a line of data. The buffer is only as long as the data before.
+    #[inline(never)]
+    fn append_data(&mut self, value: &[u8]) {
+        let start = match &self.data {
+            Some(data) => {
                 self.buffer.push(b'\n');
-                self.buffer.extend_from_slice(value);
-                data.start..self.buffer.len()
+                data.start
             }
-            (Some(data), Value::Buffer(value)) => {
+            None => self.buffer.len(),
+        };
+        self.buffer.extend_from_slice(value);
+        self.data = Some(start..self.buffer.len());
+        self.line_start = self.buffer.len();
+    }
+
+    /// The same for a line with which the buffer ends.
+    fn append_buffered_data(&mut self, value: Range<usize>) {
+        self.data = Some(match self.data.take() {
+            None => value,
+            Some(data) => {
                 let end = data.end + 1 + value.len();
                 self.buffer[data.end] = b'\n';
                 self.buffer.copy_within(value, data.end + 1);
@@ -454,74 +574,97 @@ impl Decoder {
         self.line_start = self.buffer.len();
     }
 
-    fn take_back(&mut self) {
-        match mem::replace(&mut self.lent, Lent::Nothing) {
-            Lent::Nothing => {}
-            Lent::Line => self.buffer.truncate(self.line_start),
-            Lent::Block => {
+    // ANCHOR: limit
+    /// Whether the block may have a line of this length. Only what counts is
+    /// counted, so that the outcome does not depend on where chunks are cut.
+    #[inline]
+    fn has_room(&self, line: usize) -> bool {
+        line <= self.limit.saturating_sub(self.block_size)
+    }
+
+    /// There is no room for the line that starts, or goes on, `to_end` bytes
+    /// before the chunk's end.
+    #[cold]
+    fn exceed(&mut self, to_end: usize) -> LimitExceeded {
+        let line = self.buffer.len() - self.line_start;
+        let line_start = self.offset - to_end as u64 - line as u64;
+        let room = self.limit.saturating_sub(self.block_size);
+        let exceeded = LimitExceeded {
+            limit: self.limit,
+            offset: line_start + room as u64,
+        };
+        self.due = Due::Fail(exceeded);
+        exceeded
+    }
+    // ANCHOR_END: limit
+
+    /// Does what is due before the next line.
+    #[inline(never)]
+    fn settle(&mut self, lines: &mut Lines<'_>) -> Result<(), LimitExceeded> {
+        match mem::replace(&mut self.due, Due::Nothing) {
+            Due::Nothing => {}
+            Due::SkipBom(skipped) => self.skip_bom(skipped, lines),
+            Due::DropLine => self.buffer.truncate(self.line_start),
+            Due::DropBlock => {
                 self.buffer.clear();
-                self.data = None;
                 self.line_start = 0;
                 self.event_type.clear();
             }
+            Due::Fail(exceeded) => {
+                self.due = Due::Fail(exceeded);
+                return Err(exceeded);
+            }
         }
+        Ok(())
     }
 
     /// §9.2.6: one BOM at the start of the stream is not part of it. It may
     /// come in pieces, and what looked like one may turn out to be a line.
-    #[cold]
-    fn skip_bom(&mut self, chunk: &mut &[u8]) {
-        while let Some(&expected) = BOM.get(self.bom) {
-            match chunk.split_first() {
-                None => return,
-                Some((&byte, rest)) if byte == expected => {
-                    self.bom += 1;
-                    *chunk = rest;
+    fn skip_bom(&mut self, mut skipped: usize, lines: &mut Lines<'_>) {
+        while let Some(expected) = BOM.get(skipped) {
+            match lines.rest().first() {
+                None => {
+                    self.due = Due::SkipBom(skipped);
+                    return;
+                }
+                Some(byte) if byte == expected => {
+                    skipped += 1;
+                    lines.skip(1);
                 }
                 Some(_) => {
-                    self.buffer.extend_from_slice(&BOM[..self.bom]);
-                    self.bom = BOM.len();
+                    self.buffer.extend_from_slice(&BOM[..skipped]);
+                    return;
                 }
             }
         }
     }
 }
 
-impl<'c> Value<'c> {
-    fn bytes<'b>(&self, buffer: &'b [u8]) -> &'b [u8]
-    where
-        'c: 'b,
-    {
-        match self {
-            Value::Chunk(value) => value,
-            Value::Buffer(range) => &buffer[range.clone()],
-        }
-    }
+/// The items of one chunk: made by [`Decoder::items`].
+#[derive(Debug)]
+#[must_use = "bytes that are not asked for are lost"]
+pub struct ChunkItems<'d, 'c> {
+    decoder: &'d mut Decoder,
+    lines: Lines<'c>,
 }
 
-// ANCHOR: line_end
-/// Where the first CR or LF stands. A call to `memchr2` costs more than a
-/// short line does, and every second line is short (the blank one), so the
-/// first eight bytes are searched in one register.
-#[inline]
-fn line_end(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    if let Some(first) = bytes.first_chunk() {
-        let word = u64::from_le_bytes(*first);
-        let lf = word ^ (ONES * 0x0A);
-        let cr = word ^ (ONES * 0x0D);
-        // The high bit of each byte that is zero in `lf` or `cr`; bytes
-        // above the first such byte may be marked in error.
-        let marks =
-            (lf.wrapping_sub(ONES) & !lf) | (cr.wrapping_sub(ONES) & !cr);
-        let marks = marks & (ONES * 0x80);
-        if marks != 0 {
-            return Some(marks.trailing_zeros() as usize / 8);
+impl ChunkItems<'_, '_> {
+    /// The next item; `None` once the chunk is used up.
+    ///
+    /// # Errors
+    /// As [`Decoder::next`].
+    #[expect(clippy::should_implement_trait, reason = "each item borrows")]
+    #[expect(clippy::inline_always, reason = "a loop's item in registers")]
+    #[inline(always)]
+    pub fn next(&mut self) -> Result<Option<Item<&str>>, LimitExceeded> {
+        let Self { decoder, lines } = self;
+        if let Some(short) = decoder.next_short(lines)? {
+            return Ok(Some(short.item(&decoder.last_event_id)));
         }
+        let found = decoder.advance(lines)?;
+        Ok(found.map(|found| decoder.item(found)))
     }
-    memchr2(b'\n', b'\r', bytes)
 }
-// ANCHOR_END: line_end
 
 // ANCHOR: split
 #[derive(Clone, Copy)]
@@ -536,37 +679,45 @@ enum Field {
 
 /// Which field a line is, and where its value starts: past the colon and one
 /// space. A name without a colon has an empty value.
-fn split(line: &[u8]) -> (Field, usize) {
-    let (field, name) = match line {
-        [b'd', b'a', b't', b'a', ..] => (Field::Data, 4),
-        [b'i', b'd', ..] => (Field::Id, 2),
-        [b'e', b'v', b'e', b'n', b't', ..] => (Field::Event, 5),
-        [b'r', b'e', b't', b'r', b'y', ..] => (Field::Retry, 5),
-        [b':', ..] => (Field::Comment, 0),
-        _ => (Field::Unknown, 0),
+#[inline]
+fn split(line: &[u8]) -> (Field, &[u8]) {
+    let (field, rest) = match line {
+        [b'd', b'a', b't', b'a', rest @ ..] => (Field::Data, rest),
+        [b'i', b'd', rest @ ..] => (Field::Id, rest),
+        [b'e', b'v', b'e', b'n', b't', rest @ ..] => (Field::Event, rest),
+        [b'r', b'e', b't', b'r', b'y', rest @ ..] => (Field::Retry, rest),
+        [b':', ..] => (Field::Comment, line),
+        _ => return (Field::Unknown, &[]),
     };
-    match &line[name..] {
-        [] => (field, name),
-        [b':', b' ', ..] => (field, name + 2),
-        [b':', ..] => (field, name + 1),
-        _ => (Field::Unknown, line.len()),
+    match rest {
+        [] => (field, &[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => (field, value),
+        _ => (Field::Unknown, &[]),
     }
 }
 // ANCHOR_END: split
 
 // ANCHOR: text
-/// The value as text. Line ends, colons and field names are ASCII, which no
-/// UTF-8 sequence contains, so decoding value by value repairs what decoding
-/// the whole stream first would repair (§9.2.6: "UTF-8 decode").
-fn text<'a>(
-    value: &Value<'a>,
-    buffer: &'a [u8],
-    repaired: &'a mut String,
-) -> &'a str {
-    let bytes = value.bytes(buffer);
-    core::str::from_utf8(bytes).unwrap_or_else(|_| {
+impl<'c> Text<'c> {
+    /// Line ends, colons and field names are ASCII, which no UTF-8 sequence
+    /// contains, so decoding value by value repairs what decoding the whole
+    /// stream first would repair (§9.2.6: "UTF-8 decode").
+    #[inline]
+    fn look_up<'s>(self, buffer: &'s [u8], repaired: &'s mut String) -> &'s str
+    where
+        'c: 's,
+    {
+        match self {
+            Text::Chunk(text) => text,
+            Text::Buffer(range) => to_text(&buffer[range], repaired),
+        }
+    }
+}
+
+fn to_text<'a>(value: &'a [u8], repaired: &'a mut String) -> &'a str {
+    from_utf8(value).unwrap_or_else(|_| {
         repaired.clear();
-        repair(bytes, repaired);
+        repair(value, repaired);
         repaired
     })
 }
@@ -586,7 +737,7 @@ fn repair(bytes: &[u8], text: &mut String) {
 
 fn replace(text: &mut String, value: &[u8]) {
     text.clear();
-    match core::str::from_utf8(value) {
+    match from_utf8(value) {
         Ok(value) => text.push_str(value),
         Err(_) => repair(value, text),
     }

@@ -12,7 +12,8 @@
 //! writing it cannot fail and cannot inject.
 //!
 //! # Features
-//! - `std`, on by default: faster search for line ends. Without it the crate
+//! - `std`, on by default: wider vectors in the search for line ends and the
+//!   check of UTF-8, where the processor has them. Without it the crate
 //!   needs no more than an allocator.
 //! - `stream`: `Items`, from a [`futures_core::Stream`] of chunks to one of
 //!   items. That trait is all it needs: no runtime.
@@ -26,11 +27,12 @@ extern crate alloc;
 mod decoder;
 mod event;
 mod history;
+mod lines;
 mod reconnection;
 #[cfg(feature = "stream")]
 mod stream;
 
-pub use decoder::{Decoder, Item, LimitExceeded, MessageEvent};
+pub use decoder::{ChunkItems, Decoder, Item, LimitExceeded, MessageEvent};
 pub use event::{Comment, Event, FieldError, HEARTBEAT, Retry};
 pub use history::{Entry, Gap, History};
 pub use reconnection::{Failure, Reconnection, Verdict};

@@ -25,13 +25,19 @@ fn stream() -> Vec<u8> {
 }
 
 fn drain(decoder: &mut Decoder, stream: &[u8], size: usize) -> usize {
-    let mut items = 0;
+    let mut count = 0;
     for mut chunk in stream.chunks(size) {
         while decoder.next(&mut chunk).unwrap().is_some() {
-            items += 1;
+            count += 1;
         }
     }
-    items
+    for chunk in stream.chunks(size) {
+        let mut items = decoder.items(chunk);
+        while items.next().unwrap().is_some() {
+            count += 1;
+        }
+    }
+    count
 }
 
 #[test]

@@ -22,8 +22,16 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
         "event-stream" => import == name && kind == "dev",
         "dashboard" => false,
         "contract" => import == "event-stream",
-        // For how transcripts are held.
-        "bench" => import == "contract" && kind == "dev",
+        // They start programs, and hold them against the contract.
+        "interop" => import == "contract" || import == "event-stream",
+        "bench" => {
+            matches!(import, "contract" | "event-stream" | "interop")
+        }
+        // They try what the chapters are made of.
+        "fuzz" => import == "event-stream" || import == "ch01-sockets",
+        "soak" => {
+            is_chapter(import) || matches!(import, "contract" | "event-stream")
+        }
         // Its tests drive the contract's browser.
         "book" => {
             shared

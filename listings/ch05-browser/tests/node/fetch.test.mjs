@@ -2,7 +2,7 @@
 // the client where it cannot run.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
 import { test } from "node:test";
@@ -63,6 +63,34 @@ test("it tells the URL and both heads", async (t) => {
     "transfer-encoding: chunked",
     "",
   ]);
+});
+
+test("a client that is told an ID goes on from it at once", async (t) => {
+  const events = ["", "id: 8\n", "id\n", ""];
+  const ids = [];
+  const url = await serve(t, ({ headers }, response) => {
+    const { "last-event-id": id = "" } = headers;
+    const event = `retry: 1\n${events[ids.length]}data\n\n`;
+    ids.push(Buffer.from(id, "latin1").toString());
+    // The connection stays open, and silent.
+    response.writeHead(200, TYPE).write(event);
+  });
+  const path = new URL("../../node/client.mjs", import.meta.url);
+  const args = ["--json", "--last-event-id=7ä", "--silence=999", "--events=4"];
+  const client = spawn(process.execPath, [fileURLToPath(path), ...args, url]);
+  t.after(() => client.kill());
+  let printed = "";
+  client.stdout.on("data", (text) => (printed += text));
+  const [status] = await once(client, "close");
+  assert.equal(status, 0, printed);
+  // An ID that is taken back is none, and not the first again.
+  assert.deepEqual(ids, ["7ä", "7ä", "8", ""]);
+  const lines = printed.trim().split("\n").map(JSON.parse);
+  const errors = lines.filter(({ kind }) => kind === "error");
+  assert.equal(errors.length, 3);
+  for (const { message } of errors) {
+    assert.equal(message, "nothing came in time; reconnecting");
+  }
 });
 
 test("an ID is sent as UTF-8, or not at all", async (t) => {

@@ -1,8 +1,11 @@
 //! What fixtures cannot show: the limit, the ID across connections, and when
 //! an item comes out.
 
-use crate::said::{Said, decode, items};
-use event_stream::{Decoder, Item, LimitExceeded};
+use crate::{
+    reference,
+    said::{Said, decode, items},
+};
+use event_stream::{Decoder, Item, LimitExceeded, MessageEvent};
 
 /// The error of a stream, which must be the same however it is cut.
 #[track_caller]
@@ -49,6 +52,55 @@ fn data_of_one_line_is_borrowed_from_the_chunk() {
         panic!("an event")
     };
     assert!(chunk.as_ptr_range().contains(&event.data.as_ptr()));
+}
+
+/// Sixteen bytes are searched in registers, what follows by `memchr2`; text
+/// is checked with all that follows it. So each end must be found wherever it
+/// stands, and the text around it, cut characters and bad ones included.
+#[test]
+fn lines_of_every_length_end_where_they_do() {
+    for end in ["\n", "\r", "\r\n"] {
+        for length in 0..80 {
+            let x = "x".repeat(length);
+            let y = "é".repeat(length / 2);
+            let stream = format!(
+                ":{x}{end}{end}data: {x}{end}{end}event: {x}{end}data: {y}\
+                 {end}data: {x}{end}{end}: {x}{end}data:{x}\u{1}{end}{end}"
+            );
+            let mut stream = stream.into_bytes();
+            let bad = stream.len() - 2 * end.len() - 1;
+            for bad_byte in [0x01, 0x8A, 0x8D, 0x0B, 0xC3] {
+                stream[bad] = bad_byte;
+                let expected = reference::decode(&stream);
+                for size in [1, 7, 8, 9, 17, 64, stream.len()] {
+                    let said = items(stream.chunks(size));
+                    assert_eq!(said, expected, "{length} in {size}s");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn text_behind_bad_bytes_is_borrowed_from_the_chunk_too() {
+    let chunk = b"data: \xFF\n\n: \xFF\n\ndata: \xC3\xA9\n\ndata: \xC3";
+    let mut decoder = Decoder::new();
+    let mut items = decoder.items(chunk);
+    let mut borrowed = 0;
+    while let Some(item) = items.next().unwrap() {
+        let (Item::Event(MessageEvent { data: text, .. })
+        | Item::Comment(text)) = item
+        else {
+            panic!("{item:?}")
+        };
+        if chunk.as_ptr_range().contains(&text.as_ptr()) {
+            assert_eq!(text, "é");
+            borrowed += 1;
+        } else {
+            assert_eq!(text, "\u{FFFD}");
+        }
+    }
+    assert_eq!(borrowed, 1);
 }
 
 #[test]

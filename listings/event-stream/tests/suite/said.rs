@@ -56,22 +56,47 @@ impl Said {
 /// The items of a stream, and the error that ended it, if one did.
 pub(crate) type Outcome = (Vec<Said>, Option<LimitExceeded>);
 
+/// Decodes item by item and chunk by chunk, which must say the same.
+#[track_caller]
 pub(crate) fn decode<'a>(
     decoder: &mut Decoder,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Outcome {
-    let mut said = Vec::new();
-    for mut chunk in chunks {
-        loop {
-            match decoder.next(&mut chunk) {
-                Ok(Some(item)) => said.push(item.into()),
-                Ok(None) => break,
-                Err(error) => return (said, Some(error)),
-            }
+    let mut by_chunk = decoder.clone();
+    let (mut said, mut said_by_chunk) = (Vec::new(), Vec::new());
+    for chunk in chunks {
+        let error = next(decoder, chunk, &mut said).err();
+        let found = items_of(&mut by_chunk, chunk, &mut said_by_chunk).err();
+        assert_eq!((&said_by_chunk, found), (&said, error));
+        if error.is_some() {
+            return (said, error);
         }
-        assert!(chunk.is_empty(), "`None` means that the chunk is used up");
     }
     (said, None)
+}
+
+fn next(
+    decoder: &mut Decoder,
+    mut chunk: &[u8],
+    said: &mut Vec<Said>,
+) -> Result<(), LimitExceeded> {
+    while let Some(item) = decoder.next(&mut chunk)? {
+        said.push(item.into());
+    }
+    assert!(chunk.is_empty(), "`None` means that the chunk is used up");
+    Ok(())
+}
+
+fn items_of(
+    decoder: &mut Decoder,
+    chunk: &[u8],
+    said: &mut Vec<Said>,
+) -> Result<(), LimitExceeded> {
+    let mut items = decoder.items(chunk);
+    while let Some(item) = items.next()? {
+        said.push(item.into());
+    }
+    Ok(())
 }
 
 /// The items of a stream that keeps within the default limit.

@@ -1,0 +1,88 @@
+//! A server that does the least: a list of sockets, to each of which it
+//! writes every event, made once for all of them, and every heartbeat. One
+//! system call a reader and event is what nobody can undercut who gives each
+//! reader a socket and does not ask the system to write to many at a time.
+//!
+//! It is no server to use. Whoever connects and says nothing holds up all
+//! others for a second; and a reader that has no room is dropped.
+
+use std::error::Error;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{env, io, thread};
+
+// ANCHOR: least
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+const HEARTBEAT: &str = ": heartbeat\n\n";
+
+static READERS: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
+
+fn write_to_all(block: &str) {
+    let mut readers = READERS.lock().unwrap_or_else(PoisonError::into_inner);
+    readers.retain_mut(|reader| takes(reader, block));
+}
+
+/// Every event at its time after the start, and after each a heartbeat as
+/// often as it takes until the next.
+fn send(every: Duration, heartbeat: Duration) {
+    let start = Instant::now();
+    for number in 1.. {
+        let due = start + every.saturating_mul(number);
+        loop {
+            let left = due.saturating_duration_since(Instant::now());
+            thread::sleep(left.min(heartbeat));
+            if left <= heartbeat {
+                break;
+            }
+            write_to_all(HEARTBEAT);
+        }
+        let data = format!("Hello! This is event {number}");
+        write_to_all(&format!("id: {number}\ndata: {data}\n\n"));
+    }
+}
+// ANCHOR_END: least
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind(option("--addr")?)?;
+    let (every, heartbeat) = (time("--every")?, time("--heartbeat")?);
+    println!("Server running at http://{}/events", listener.local_addr()?);
+    thread::spawn(move || send(every, heartbeat));
+    loop {
+        let (mut reader, _) = listener.accept()?;
+        if begin(&mut reader).is_ok() {
+            let mut readers =
+                READERS.lock().unwrap_or_else(PoisonError::into_inner);
+            readers.push(reader);
+        }
+    }
+}
+
+fn begin(reader: &mut TcpStream) -> io::Result<()> {
+    reader.set_nodelay(true)?;
+    reader.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let _: usize = reader.read(&mut [0; 1024])?;
+    reader.write_all(HEAD.as_bytes())?;
+    reader.set_nonblocking(true)
+}
+
+/// Whether all of a block went out. A part of one would spoil the stream.
+fn takes(reader: &mut TcpStream, block: &str) -> bool {
+    loop {
+        match reader.write(block.as_bytes()) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            wrote => return wrote.is_ok_and(|count| count == block.len()),
+        }
+    }
+}
+
+/// The argument behind this one. `bench` gives others, too.
+fn option(name: &str) -> Result<String, String> {
+    let mut args = env::args().skip_while(|arg| arg != name);
+    args.nth(1).ok_or_else(|| format!("{name} is missing"))
+}
+
+fn time(name: &str) -> Result<Duration, Box<dyn Error>> {
+    Ok(humantime::parse_duration(&option(name)?)?)
+}

@@ -1,0 +1,48 @@
+//! Builds programs of the workspaces in `peers`: other people's crates, each
+//! workspace with a lock file of its own.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::cargo;
+use crate::peers::folder;
+
+/// Where what belongs to that workspace is built: with all else that is.
+fn target(workspace: &str) -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| cargo::root().join("target"), PathBuf::from);
+    target.join("interop").join(workspace)
+}
+
+fn program(workspace: &str, name: &str) -> PathBuf {
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+    target(workspace).join("debug").join(name)
+}
+
+/// Whether a program was built before. Building all that it needs takes a
+/// minute or two, so a test that nobody asked for does not.
+pub(crate) fn is_built(workspace: &str, name: &str) -> bool {
+    program(workspace, name).is_file()
+}
+
+/// Builds a program of the workspace in that folder of `peers`; its path.
+pub(crate) fn build(workspace: &str, name: &str) -> io::Result<PathBuf> {
+    // Set where cargo runs this program.
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--locked", "--bin", name])
+        .arg("--target-dir")
+        .arg(target(workspace))
+        .current_dir(folder(workspace))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()?;
+    if !status.success() {
+        let why = format!("`cargo build` of peers/{workspace} failed");
+        return Err(io::Error::other(why));
+    }
+    Ok(program(workspace, name))
+}
