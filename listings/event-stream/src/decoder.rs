@@ -153,10 +153,18 @@ pub struct Decoder {
     /// Text repaired with U+FFFD, lent to an item.
     repaired: String,
     limit: usize,
+    comments: Comments,
     /// Bytes of the stream, with those of the chunk.
     offset: u64,
 }
 // ANCHOR_END: decoder
+
+/// What becomes of comments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comments {
+    HandOut,
+    Skip,
+}
 
 /// What is due before the next line is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +172,8 @@ enum Due {
     Nothing,
     /// To skip a BOM, of which so many bytes have gone by.
     SkipBom(usize),
+    /// To skip what is left of a comment, up to its line end.
+    SkipComment,
     /// To drop the line that the last item borrowed.
     DropLine,
     /// To drop the block that the last item borrowed.
@@ -249,6 +259,7 @@ impl Decoder {
             due: Due::SkipBom(0),
             repaired: String::new(),
             limit,
+            comments: Comments::HandOut,
             offset: 0,
         }
     }
@@ -268,6 +279,15 @@ impl Decoder {
         self
     }
     // ANCHOR_END: resume
+
+    /// The same decoder without [`Item::Comment`]: it skips comments, as a
+    /// browser does (§9.2.6: "Ignore the line"), and neither holds one nor
+    /// limits its length.
+    #[must_use]
+    pub fn without_comments(mut self) -> Self {
+        self.comments = Comments::Skip;
+        self
+    }
 
     /// The last event ID of the stream so far (the standard's *string*, not
     /// the buffer: an unfinished block has not changed it).
@@ -295,6 +315,7 @@ impl Decoder {
         let mut lines = self.lines(chunk, Check::Text);
         let found = match self.next_short(&mut lines)? {
             Some(short) => Some(short.into()),
+            None if lines.rest().is_empty() => None,
             None => self.advance(&mut lines)?,
         };
         *chunk = lines.rest();
@@ -331,10 +352,19 @@ impl Decoder {
         if self.due != Due::Nothing {
             self.settle(lines)?;
         }
-        if self.in_block || self.after_cr || !self.buffer.is_empty() {
-            return Ok(None);
+        if !self.in_block && !self.after_cr && self.buffer.is_empty() {
+            if self.comments == Comments::Skip {
+                lines.skip_comments();
+            }
+            let short = lines.next_short(self.limit);
+            if short.is_some() {
+                return Ok(short);
+            }
         }
-        Ok(lines.next_short(self.limit))
+        if !lines.rest().is_empty() && !lines.have_end() {
+            self.keep_rest(lines)?;
+        }
+        Ok(None)
     }
 
     // ANCHOR: advance
@@ -367,15 +397,29 @@ impl Decoder {
             }
         }
         self.keep(borrowed);
-        let rest = lines.rest();
-        if !rest.is_empty() {
-            lines.skip(rest.len());
-            self.after_cr = false;
-            if !self.extend_line(rest) {
-                return Err(self.exceed(rest.len()));
-            }
-        }
+        self.keep_rest(lines)?;
         Ok(None)
+    }
+
+    /// Adds to the unfinished line what the chunk has of it.
+    #[inline(never)]
+    fn keep_rest(
+        &mut self,
+        lines: &mut Lines<'_>,
+    ) -> Result<(), LimitExceeded> {
+        let rest = lines.rest();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        lines.skip(rest.len());
+        self.after_cr = false;
+        let is_start = self.line_start == self.buffer.len();
+        if is_start && rest[0] == b':' && self.comments == Comments::Skip {
+            self.due = Due::SkipComment;
+        } else if !self.extend_line(rest) {
+            return Err(self.exceed(rest.len()));
+        }
+        Ok(())
     }
     // ANCHOR_END: advance
 
@@ -407,10 +451,13 @@ impl Decoder {
         lines: &mut Lines<'c>,
         borrowed: &mut Option<&'c str>,
     ) -> Result<Option<Found<'c>>, LimitExceeded> {
+        let (field, value) = split(line.bytes);
+        if field == Field::Comment && self.comments == Comments::Skip {
+            return Ok(None);
+        }
         if !self.has_room(line.bytes.len()) {
             return Err(self.exceed(lines.len_from(line.start)));
         }
-        let (field, value) = split(line.bytes);
         match field {
             Field::Data => {
                 let is_first = self.data.is_none() && borrowed.is_none();
@@ -604,6 +651,14 @@ impl Decoder {
         match mem::replace(&mut self.due, Due::Nothing) {
             Due::Nothing => {}
             Due::SkipBom(skipped) => self.skip_bom(skipped, lines),
+            Due::SkipComment => {
+                if let Some(line) = lines.next() {
+                    self.after_cr = line.end == b'\r';
+                } else {
+                    lines.skip(lines.rest().len());
+                    self.due = Due::SkipComment;
+                }
+            }
             Due::DropLine => self.buffer.truncate(self.line_start),
             Due::DropBlock => {
                 self.buffer.clear();
@@ -661,13 +716,16 @@ impl ChunkItems<'_, '_> {
         if let Some(short) = decoder.next_short(lines)? {
             return Ok(Some(short.item(&decoder.last_event_id)));
         }
+        if lines.rest().is_empty() {
+            return Ok(None);
+        }
         let found = decoder.advance(lines)?;
         Ok(found.map(|found| decoder.item(found)))
     }
 }
 
 // ANCHOR: split
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Field {
     Data,
     Event,

@@ -80,13 +80,24 @@ impl<'c> Lines<'c> {
         Some(Line { start, bytes, end })
     }
 
-    /// Where the next line ends.
+    /// Whether the next line ends in this chunk.
     #[inline]
+    pub(crate) fn have_end(&mut self) -> bool {
+        self.next_end().is_some()
+    }
+
+    /// Where the next line ends.
+    #[expect(clippy::inline_always, reason = "every item begins with it")]
+    #[inline(always)]
     fn next_end(&mut self) -> Option<usize> {
         let rest = self.rest();
-        let end = *self.end.get_or_insert_with(|| {
-            self.start + line_end(rest).unwrap_or(rest.len())
-        });
+        let end = if let Some(end) = self.end {
+            end
+        } else {
+            let near = if self.chunk.len() <= 64 { 64 } else { 16 };
+            self.start + line_end(rest, near).unwrap_or(rest.len())
+        };
+        self.end = Some(end);
         (end < self.chunk.len()).then_some(end)
     }
 
@@ -120,6 +131,24 @@ impl<'c> Lines<'c> {
         }
     }
     // ANCHOR_END: short
+
+    // ANCHOR: skip
+    /// Takes the comments and blank lines that come next, if LF ends them.
+    pub(crate) fn skip_comments(&mut self) {
+        loop {
+            match self.rest() {
+                [b'\n', ..] => self.skip(1),
+                [b':', ..] => match self.next_end() {
+                    Some(end) if self.chunk[end] == b'\n' => {
+                        self.skip(end + 1 - self.start);
+                    }
+                    _ => return,
+                },
+                _ => return,
+            }
+        }
+    }
+    // ANCHOR_END: skip
 
     // ANCHOR: text
     /// The value with which the line ends, if it is UTF-8.
@@ -172,26 +201,33 @@ fn whole_characters(bytes: &[u8]) -> &[u8] {
 
 // ANCHOR: line_end
 /// Where the first CR or LF stands. A call to `memchr2` costs more than a
-/// short line does, and many lines are short, so the first sixteen bytes are
-/// searched in two registers.
-#[inline]
-fn line_end(bytes: &[u8]) -> Option<usize> {
+/// short line does, and many lines are short: so the first bytes, up to
+/// `near`, are searched eight at a time.
+#[inline(always)]
+fn line_end(bytes: &[u8], near: usize) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let (words, _) = bytes.as_chunks();
-    for (at, word) in (0..).step_by(8).zip(words.iter().take(2)) {
+    let mut at = 0;
+    for word in words.iter().take(near / 8) {
         let word = u64::from_le_bytes(*word);
-        let lf = word ^ (ONES * 0x0A);
-        let cr = word ^ (ONES * 0x0D);
-        // The high bit of each byte that is zero in `lf` or `cr`; bytes
-        // above the first such byte may be marked in error.
-        let marks =
-            (lf.wrapping_sub(ONES) & !lf) | (cr.wrapping_sub(ONES) & !cr);
-        let marks = marks & (ONES * 0x80);
+        // The high bit of each byte up to CR; bytes above the first such byte
+        // may be marked in error.
+        let marks = word.wrapping_sub(ONES * 0x0E) & !word & (ONES * 0x80);
         if marks != 0 {
-            return Some(at + marks.trailing_zeros() as usize / 8);
+            at += marks.trailing_zeros() as usize / 8;
+            if is_end(&bytes[at]) {
+                return Some(at);
+            }
+            break;
         }
+        at += 8;
     }
-    let at = 8 * words.len().min(2);
-    memchr2(b'\n', b'\r', &bytes[at..]).map(|found| at + found)
+    let rest = &bytes[at..];
+    let found = match rest.len() {
+        0..8 => rest.iter().position(is_end),
+        _ => memchr2(b'\n', b'\r', rest),
+    };
+    found.map(|found| at + found)
 }
 // ANCHOR_END: line_end

@@ -54,9 +54,11 @@ fn data_of_one_line_is_borrowed_from_the_chunk() {
     assert!(chunk.as_ptr_range().contains(&event.data.as_ptr()));
 }
 
-/// Sixteen bytes are searched in registers, what follows by `memchr2`; text
-/// is checked with all that follows it. So each end must be found wherever it
-/// stands, and the text around it, cut characters and bad ones included.
+/// Short chunks, and the first bytes of long ones, are searched in registers,
+/// what follows by `memchr2`; a tab stops the one and is none to the other.
+/// Text is checked with all that follows it. So each end must be found
+/// wherever it stands, and the text around it, cut characters and bad ones
+/// included.
 #[test]
 fn lines_of_every_length_end_where_they_do() {
     for end in ["\n", "\r", "\r\n"] {
@@ -64,8 +66,8 @@ fn lines_of_every_length_end_where_they_do() {
             let x = "x".repeat(length);
             let y = "é".repeat(length / 2);
             let stream = format!(
-                ":{x}{end}{end}data: {x}{end}{end}event: {x}{end}data: {y}\
-                 {end}data: {x}{end}{end}: {x}{end}data:{x}\u{1}{end}{end}"
+                ":{x}{end}{end}data: {x}{end}{end}event: {x}{end}\t{x}{end}\
+                 data: {y}{end}data: {x}{end}{end}: {x}{end}data:{x}\u{1}{end}{end}"
             );
             let mut stream = stream.into_bytes();
             let bad = stream.len() - 2 * end.len() - 1;
@@ -197,6 +199,19 @@ fn lines_that_leave_nothing_behind_never_add_up() {
     for _ in 0..10_000 {
         let (said, error) = decode(&mut decoder, [lines.as_slice()]);
         assert_eq!((said.len(), error), (2, None));
+    }
+}
+
+#[test]
+fn a_comment_that_is_skipped_may_be_of_any_length() {
+    let mut decoder = Decoder::with_limit(7).without_comments();
+    let pieces = ["data: x\n:", " never", " ending", "\r", "\n: one\n\n: "];
+    for _ in 0..100 {
+        assert_eq!(
+            decode(&mut decoder, pieces.map(str::as_bytes)),
+            (vec![Said::event("message", "x", "")], None)
+        );
+        assert_eq!(decode(&mut decoder, [b"\n".as_slice()]).0, []);
     }
 }
 

@@ -200,6 +200,24 @@ proptest! {
     }
 
     #[test]
+    fn without_comments_all_else_is_the_same(
+        stream in stream(),
+        cuts in vec(any::<Index>(), 0..8),
+        limit in 0..24_usize,
+    ) {
+        let decode = |limit, pieces: Vec<&[u8]>| {
+            decode(&mut Decoder::with_limit(limit).without_comments(), pieces)
+        };
+        let mut expected = reference::decode(&stream);
+        expected.retain(|said| !matches!(said, Said::Comment(_)));
+        let usual = Decoder::DEFAULT_LIMIT;
+        prop_assert_eq!(decode(usual, cut(&stream, &cuts)), (expected, None));
+        let whole = decode(limit, vec![&stream]);
+        prop_assert_eq!(decode(limit, cut(&stream, &cuts)), whole.clone());
+        prop_assert_eq!(decode(limit, stream.chunks(1).collect()), whole);
+    }
+
+    #[test]
     fn no_bytes_panic(
         stream in vec(any::<u8>(), 0..200),
         limit in any::<usize>(),

@@ -193,18 +193,40 @@ impl Reader for Borrowed {
     }
 }
 
-/// The same, and a copy made of each.
-struct Owned;
+/// The same, with comments skipped.
+struct Skipping;
 
-impl Reader for Owned {
+impl Reader for Skipping {
     const CRATE: &'static str = "event-stream";
-    const FORM: &'static str = "Decoder::items, to_owned";
+    const FORM: &'static str = "Decoder::items, without_comments";
 
     fn read(
         chunks: &[Bytes],
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let mut decoder = Decoder::new();
+        let mut decoder = Decoder::new().without_comments();
+        for chunk in chunks {
+            let mut items = decoder.items(chunk);
+            while let Some(item) = items.next().map_err(|e| e.to_string())? {
+                each(seen(&item));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The same, and a copy made of each event: what the other crates do.
+struct Owned;
+
+impl Reader for Owned {
+    const CRATE: &'static str = "event-stream";
+    const FORM: &'static str = "Decoder::items, without_comments, to_owned";
+
+    fn read(
+        chunks: &[Bytes],
+        mut each: impl FnMut(Seen<'_>),
+    ) -> Result<(), String> {
+        let mut decoder = Decoder::new().without_comments();
         for chunk in chunks {
             let mut items = decoder.items(chunk);
             while let Some(item) = items.next().map_err(|e| e.to_string())? {
@@ -283,6 +305,7 @@ fn contestants() -> Vec<Contestant> {
     let mut contestants =
         Contestants(vec![floor("memchr2", scan), floor("memcpy", copy)]);
     contestants.add::<Borrowed>("event-stream");
+    contestants.add::<Skipping>("event-stream, skips");
     contestants.add::<Owned>("event-stream, owned");
     contestants.add::<OneByOne>("event-stream, next");
     for_each_reader(&mut contestants);
