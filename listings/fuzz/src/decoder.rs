@@ -2,7 +2,8 @@
 //! they are cut.
 //!
 //! An input is three lengths of pieces, the limit (0 is the default), a number
-//! that is not 0 for a stream that goes on from another, and then the stream.
+//! that is odd for a stream that goes on from another and has the bit 2 where
+//! comments are skipped, and then the stream.
 
 use crate::{
     input::{Cuts, number},
@@ -17,11 +18,25 @@ pub struct Setting {
     pub limit: usize,
     /// The last event ID of the connection before.
     pub last_event_id: &'static str,
+    /// Whether it is to skip comments.
+    pub without_comments: bool,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { limit: Decoder::DEFAULT_LIMIT, last_event_id: "" }
+        Self {
+            limit: Decoder::DEFAULT_LIMIT,
+            last_event_id: "",
+            without_comments: false,
+        }
+    }
+}
+
+impl Setting {
+    fn decoder(&self) -> Decoder {
+        let decoder = Decoder::with_limit(self.limit)
+            .with_last_event_id(self.last_event_id);
+        if self.without_comments { decoder.without_comments() } else { decoder }
     }
 }
 
@@ -44,6 +59,7 @@ pub struct Reading {
 /// If they do not.
 pub fn check(input: &[u8]) {
     check_with(input, decode);
+    check_with(input, decode_chunks);
 }
 
 /// The same of anything else that calls itself a decoder.
@@ -59,8 +75,11 @@ pub fn check_with(
         0 => Decoder::DEFAULT_LIMIT,
         limit => limit,
     };
-    let last_event_id = if number(&mut input) == 0 { "" } else { "before" };
-    let (setting, stream) = (Setting { limit, last_event_id }, input);
+    let flags = number(&mut input);
+    let last_event_id = if flags & 1 == 0 { "" } else { "before" };
+    let without_comments = flags & 2 != 0;
+    let setting = Setting { limit, last_event_id, without_comments };
+    let stream = input;
 
     let expected = reference::read(&setting, stream);
     for pieces in cuts.ways(stream) {
@@ -74,8 +93,7 @@ pub fn check_with(
 /// If it leaves bytes of a piece, or goes on after an error.
 #[must_use]
 pub fn decode(setting: &Setting, pieces: &[&[u8]]) -> Reading {
-    let mut decoder = Decoder::with_limit(setting.limit)
-        .with_last_event_id(setting.last_event_id);
+    let mut decoder = setting.decoder();
     let mut reading = Reading::default();
     for mut piece in pieces.iter().copied() {
         while reading.exceeded.is_none() {
@@ -97,3 +115,24 @@ pub fn decode(setting: &Setting, pieces: &[&[u8]]) -> Reading {
     reading
 }
 // ANCHOR_END: decoder
+
+/// The same decoder, asked for the items of a whole piece.
+fn decode_chunks(setting: &Setting, pieces: &[&[u8]]) -> Reading {
+    let mut decoder = setting.decoder();
+    let mut reading = Reading::default();
+    for piece in pieces {
+        let mut items = decoder.items(piece);
+        reading.exceeded = loop {
+            match items.next() {
+                Ok(Some(item)) => reading.items.push(item.to_owned()),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        if reading.exceeded.is_some() {
+            break;
+        }
+    }
+    decoder.last_event_id().clone_into(&mut reading.last_event_id);
+    reading
+}

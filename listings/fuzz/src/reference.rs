@@ -151,19 +151,22 @@ fn value(text: &str) -> String {
 /// event: all that came before the byte that was too much, and then an error.
 #[must_use]
 pub fn read(setting: &Setting, stream: &[u8]) -> Reading {
-    let id = setting.last_event_id;
-    let Some(offset) = too_much(setting.limit, stream) else {
-        return interpret(stream, id);
-    };
-    let mut reading = interpret(&stream[..offset], id);
-    let (limit, offset) = (setting.limit, offset as u64);
-    reading.exceeded = Some(LimitExceeded { limit, offset });
+    let Setting { limit, last_event_id, without_comments } = *setting;
+    let offset = too_much(setting, stream);
+    let stream = &stream[..offset.unwrap_or(stream.len())];
+    let mut reading = interpret(stream, last_event_id);
+    if without_comments {
+        reading.items.retain(|item| !matches!(item, Item::Comment(_)));
+    }
+    reading.exceeded =
+        offset.map(|at| LimitExceeded { limit, offset: at as u64 });
     reading
 }
 
 /// Where the first byte stands with which the type, the ID, the data and the
-/// line of one event come to more than the limit. Line ends count for nothing.
-fn too_much(limit: usize, stream: &[u8]) -> Option<usize> {
+/// line of one event come to more than the limit. Line ends count for nothing,
+/// nor does a comment that is skipped.
+fn too_much(setting: &Setting, stream: &[u8]) -> Option<usize> {
     const BOM: &[u8] = b"\xEF\xBB\xBF";
     if BOM.starts_with(stream) {
         // It may yet become a BOM, and a BOM is no part of a line.
@@ -176,8 +179,10 @@ fn too_much(limit: usize, stream: &[u8]) -> Option<usize> {
         let rest = &stream[at..];
         let end = rest.iter().position(is_end).unwrap_or(rest.len());
         let line = &rest[..end];
-        let room = limit.saturating_sub(event_type + id + data.unwrap_or(0));
-        if line.len() > room {
+        let block = event_type + id + data.unwrap_or(0);
+        let room = setting.limit.saturating_sub(block);
+        let is_skipped = setting.without_comments && line.starts_with(b":");
+        if line.len() > room && !is_skipped {
             return Some(at + room);
         }
         let colon = line.iter().position(|byte| *byte == b':');
