@@ -1,7 +1,8 @@
 //! What a client reads: bytes in, in pieces of any size; events out.
 
-use crate::lines::{Check, Line, Lines, Short};
+use crate::lines::{Block, Check, Line, Lines, Short};
 use alloc::{
+    borrow::Cow,
     string::{String, ToString},
     vec::Vec,
 };
@@ -13,8 +14,8 @@ use simdutf8::basic::from_utf8;
 ///
 /// The decoder's own items, `Item<&str>`, borrow from it or from the chunk, so
 /// that an event costs no allocation: copy what must outlive the next call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Item<S = String> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item<S: Text = String> {
     /// An event to dispatch.
     Event(MessageEvent<S>),
     /// A comment, less one leading space. A browser drops it; it shows that
@@ -31,23 +32,43 @@ pub enum Item<S = String> {
 /// An event as a reader receives it, with the names of the standard's
 /// `MessageEvent`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MessageEvent<S = String> {
+pub struct MessageEvent<S: Text = String> {
     /// The type: `message` where the stream named none.
-    pub event_type: S,
+    pub event_type: S::EventType,
     /// The data: the values of the block's `data` fields, joined by LF.
     pub data: S,
     /// The last event ID when this event was dispatched: its own, or that of
     /// an event before it, or empty.
     pub last_event_id: S,
 }
+
+/// What an item's text is held in: borrowed, or its own.
+pub trait Text {
+    /// What an event's type is held in.
+    type EventType: Clone + fmt::Debug + Eq;
+}
+
+impl<'a> Text for &'a str {
+    type EventType = &'a str;
+}
+
+impl Text for String {
+    /// `message`, which most events are, needs no room of its own.
+    type EventType = Cow<'static, str>;
+}
 // ANCHOR_END: item
+
+impl Copy for Item<&str> {}
 
 impl MessageEvent<&str> {
     /// A copy that outlives the decoder's next call.
     #[must_use]
     pub fn to_owned(&self) -> MessageEvent {
         MessageEvent {
-            event_type: self.event_type.to_string(),
+            event_type: match self.event_type {
+                MESSAGE => Cow::Borrowed(MESSAGE),
+                named => Cow::Owned(named.to_string()),
+            },
             data: self.data.to_string(),
             last_event_id: self.last_event_id.to_string(),
         }
@@ -150,8 +171,8 @@ pub struct Decoder {
     block_size: usize,
     after_cr: bool,
     due: Due,
-    /// Text repaired with U+FFFD, lent to an item.
-    repaired: String,
+    /// Text that was joined, or repaired with U+FFFD, lent to an item.
+    text: String,
     limit: usize,
     comments: Comments,
     /// Bytes of the stream, with those of the chunk.
@@ -184,43 +205,29 @@ enum Due {
 
 /// An [`Item`], before the text it borrows is looked up.
 enum Found<'c> {
-    Event(Text<'c>),
-    Comment(Text<'c>),
+    Event {
+        /// Empty where the decoder has it.
+        event_type: &'c str,
+        data: Value<'c>,
+    },
+    Comment(Value<'c>),
     ReconnectionTime(Duration),
     LastEventId,
 }
 
-/// Text in the chunk; or bytes in the buffer, where a text came in pieces or
-/// in lines, or must be repaired.
-enum Text<'c> {
+/// Where a text lies.
+enum Value<'c> {
     Chunk(&'c str),
+    /// Lines of the chunk, joined.
+    Joined,
+    /// Bytes that came in pieces, or must be repaired.
     Buffer(Range<usize>),
 }
 
-impl<'c> From<Short<'c>> for Found<'c> {
+impl<'c> Found<'c> {
     #[inline]
-    fn from(short: Short<'c>) -> Self {
-        match short {
-            Short::Data(data) => Self::Event(Text::Chunk(data)),
-            Short::Comment(text) => Self::Comment(Text::Chunk(text)),
-        }
-    }
-}
-
-impl Short<'_> {
-    #[inline]
-    fn item<'s>(self, last_event_id: &'s str) -> Item<&'s str>
-    where
-        Self: 's,
-    {
-        match self {
-            Short::Data(data) => Item::Event(MessageEvent {
-                event_type: MESSAGE,
-                data,
-                last_event_id,
-            }),
-            Short::Comment(text) => Item::Comment(text),
-        }
+    fn event(data: Value<'c>) -> Self {
+        Self::Event { event_type: "", data }
     }
 }
 
@@ -257,7 +264,7 @@ impl Decoder {
             block_size: 0,
             after_cr: false,
             due: Due::SkipBom(0),
-            repaired: String::new(),
+            text: String::new(),
             limit,
             comments: Comments::HandOut,
             offset: 0,
@@ -313,11 +320,7 @@ impl Decoder {
         chunk: &mut &'c [u8],
     ) -> Result<Option<Item<&'s str>>, LimitExceeded> {
         let mut lines = self.lines(chunk, Check::Text);
-        let found = match self.next_short(&mut lines)? {
-            Some(short) => Some(short.into()),
-            None if lines.rest().is_empty() => None,
-            None => self.advance(&mut lines)?,
-        };
+        let found = self.find(&mut lines)?;
         *chunk = lines.rest();
         self.offset -= chunk.len() as u64;
         Ok(found.map(|found| self.item(found)))
@@ -340,31 +343,76 @@ impl Decoder {
         Lines::new(chunk, check)
     }
 
-    /// Most blocks of most streams are a single line: data, or a comment. For
-    /// one that stands between two blocks and came whole, all that
-    /// [`advance`](Self::advance) keeps track of is at rest.
+    /// Looks for the next item: first as what most streams are made of, then
+    /// as anything that the standard allows.
     #[expect(clippy::inline_always, reason = "a loop's item in registers")]
     #[inline(always)]
-    fn next_short<'c>(
+    fn find<'c>(
         &mut self,
         lines: &mut Lines<'c>,
-    ) -> Result<Option<Short<'c>>, LimitExceeded> {
+    ) -> Result<Option<Found<'c>>, LimitExceeded> {
         if self.due != Due::Nothing {
             self.settle(lines)?;
         }
-        if !self.in_block && !self.after_cr && self.buffer.is_empty() {
+        let is_between =
+            !self.in_block && !self.after_cr && self.buffer.is_empty();
+        if is_between {
             if self.comments == Comments::Skip {
                 lines.skip_comments();
             }
-            let short = lines.next_short(self.limit);
-            if short.is_some() {
-                return Ok(short);
+            match lines.next_short(self.limit) {
+                Some(Short::Data(data)) => {
+                    return Ok(Some(Found::event(Value::Chunk(data))));
+                }
+                Some(Short::Comment(text)) => {
+                    return Ok(Some(Found::Comment(Value::Chunk(text))));
+                }
+                None => {}
             }
         }
-        if !lines.rest().is_empty() && !lines.have_end() {
-            self.keep_rest(lines)?;
+        if lines.rest().is_empty() {
+            return Ok(None);
         }
-        Ok(None)
+        if !lines.have_end() {
+            self.keep_rest(lines)?;
+            return Ok(None);
+        }
+        let found = if is_between && !lines.is_short() {
+            self.next_block(lines)
+        } else {
+            self.end_data(lines)
+        };
+        match found {
+            Some(found) => Ok(Some(found)),
+            None => self.advance(lines),
+        }
+    }
+
+    /// A block that is whole, in this chunk.
+    fn next_block<'c>(&mut self, lines: &mut Lines<'c>) -> Option<Found<'c>> {
+        let Block { event_type, id, data } =
+            lines.next_block(self.limit, &mut self.text)?;
+        if let Some(id) = id {
+            self.last_event_id.clear();
+            self.last_event_id.push_str(id);
+        }
+        let data = data.map_or(Value::Joined, Value::Chunk);
+        Some(Found::Event { event_type, data })
+    }
+
+    /// The end of a block whose data is one line, of which the buffer has the
+    /// start.
+    fn end_data<'c>(&mut self, lines: &mut Lines<'c>) -> Option<Found<'c>> {
+        const DATA: &[u8] = b"data: ";
+        if self.data.is_some() || !self.buffer.starts_with(DATA) {
+            return None;
+        }
+        let room = self.limit - self.block_size - self.buffer.len();
+        let piece = lines.last_piece(room)?;
+        self.buffer.extend_from_slice(piece);
+        self.data = Some(DATA.len()..self.buffer.len());
+        self.in_block = true;
+        self.end_block(None)
     }
 
     // ANCHOR: advance
@@ -425,18 +473,20 @@ impl Decoder {
 
     #[inline]
     fn item<'s, 'c: 's>(&'s mut self, found: Found<'c>) -> Item<&'s str> {
-        let Self { buffer, repaired, event_type, last_event_id, .. } = self;
+        let Self { buffer, text, event_type, last_event_id, .. } = self;
         match found {
-            Found::Event(data) => Item::Event(MessageEvent {
-                event_type: match &**event_type {
-                    "" => MESSAGE,
-                    named => named,
-                },
-                data: data.look_up(buffer, repaired),
-                last_event_id,
-            }),
-            Found::Comment(text) => {
-                Item::Comment(text.look_up(buffer, repaired))
+            Found::Event { event_type: named, data } => {
+                Item::Event(MessageEvent {
+                    event_type: match (named, &**event_type) {
+                        ("", "") => MESSAGE,
+                        ("", named) | (named, _) => named,
+                    },
+                    data: data.look_up(buffer, text),
+                    last_event_id,
+                })
+            }
+            Found::Comment(comment) => {
+                Item::Comment(comment.look_up(buffer, text))
             }
             Found::ReconnectionTime(time) => Item::ReconnectionTime(time),
             Found::LastEventId => Item::LastEventId(last_event_id),
@@ -473,13 +523,13 @@ impl Decoder {
             }
             Field::Comment => {
                 if let Some(text) = lines.text_of(line, value) {
-                    return Ok(Some(Found::Comment(Text::Chunk(text))));
+                    return Ok(Some(Found::Comment(Value::Chunk(text))));
                 }
                 self.keep(borrowed.take());
                 self.buffer.extend_from_slice(value);
                 self.due = Due::DropLine;
                 let value = self.line_start..self.buffer.len();
-                return Ok(Some(Found::Comment(Text::Buffer(value))));
+                return Ok(Some(Found::Comment(Value::Buffer(value))));
             }
             field => {
                 return Ok(self.set(field, value).map(Found::ReconnectionTime));
@@ -501,7 +551,7 @@ impl Decoder {
             }
             Field::Comment => {
                 self.due = Due::DropLine;
-                Some(Found::Comment(Text::Buffer(value)))
+                Some(Found::Comment(Value::Buffer(value)))
             }
             field => {
                 let buffer = mem::take(&mut self.buffer);
@@ -529,8 +579,8 @@ impl Decoder {
             mem::swap(&mut self.last_event_id, &mut self.id_buffer);
         }
         let found = match (borrowed, self.data.take()) {
-            (Some(data), _) => Found::Event(Text::Chunk(data)),
-            (None, Some(data)) => Found::Event(Text::Buffer(data)),
+            (Some(data), _) => Found::event(Value::Chunk(data)),
+            (None, Some(data)) => Found::event(Value::Buffer(data)),
             (None, None) if block_has_id => Found::LastEventId,
             (None, None) => {
                 self.event_type.clear();
@@ -713,13 +763,7 @@ impl ChunkItems<'_, '_> {
     #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Item<&str>>, LimitExceeded> {
         let Self { decoder, lines } = self;
-        if let Some(short) = decoder.next_short(lines)? {
-            return Ok(Some(short.item(&decoder.last_event_id)));
-        }
-        if lines.rest().is_empty() {
-            return Ok(None);
-        }
-        let found = decoder.advance(lines)?;
+        let found = decoder.find(lines)?;
         Ok(found.map(|found| decoder.item(found)))
     }
 }
@@ -756,18 +800,19 @@ fn split(line: &[u8]) -> (Field, &[u8]) {
 // ANCHOR_END: split
 
 // ANCHOR: text
-impl<'c> Text<'c> {
+impl<'c> Value<'c> {
     /// Line ends, colons and field names are ASCII, which no UTF-8 sequence
     /// contains, so decoding value by value repairs what decoding the whole
     /// stream first would repair (§9.2.6: "UTF-8 decode").
     #[inline]
-    fn look_up<'s>(self, buffer: &'s [u8], repaired: &'s mut String) -> &'s str
+    fn look_up<'s>(self, buffer: &'s [u8], joined: &'s mut String) -> &'s str
     where
         'c: 's,
     {
         match self {
-            Text::Chunk(text) => text,
-            Text::Buffer(range) => to_text(&buffer[range], repaired),
+            Value::Chunk(text) => text,
+            Value::Joined => joined,
+            Value::Buffer(range) => to_text(&buffer[range], joined),
         }
     }
 }

@@ -32,7 +32,9 @@ mod reconnection;
 #[cfg(feature = "stream")]
 mod stream;
 
-pub use decoder::{ChunkItems, Decoder, Item, LimitExceeded, MessageEvent};
+pub use decoder::{
+    ChunkItems, Decoder, Item, LimitExceeded, MessageEvent, Text,
+};
 pub use event::{Comment, Event, FieldError, HEARTBEAT, Retry};
 pub use history::{Entry, Gap, History};
 pub use reconnection::{Failure, Reconnection, Verdict};

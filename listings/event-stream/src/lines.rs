@@ -1,5 +1,6 @@
 //! A chunk's lines: where they end, and the text in them.
 
+use alloc::string::String;
 use core::ops::Range;
 use memchr::memchr2;
 use simdutf8::compat::from_utf8;
@@ -17,6 +18,8 @@ pub(crate) struct Lines<'c> {
     text: &'c str,
     text_start: usize,
     check: Check,
+    /// Of a short chunk: a bit for each byte that ends a line.
+    ends: Option<u64>,
 }
 
 /// How much to check, when text is asked for that was not checked yet.
@@ -47,10 +50,28 @@ pub(crate) enum Short<'c> {
     Comment(&'c str),
 }
 
+/// What a block says that is an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block<'c> {
+    /// Empty where it names none.
+    pub(crate) event_type: &'c str,
+    pub(crate) id: Option<&'c str>,
+    /// `None` where it has several lines, which were joined.
+    pub(crate) data: Option<&'c str>,
+}
+
 impl<'c> Lines<'c> {
     #[inline]
-    pub(crate) const fn new(chunk: &'c [u8], check: Check) -> Self {
-        Self { chunk, start: 0, end: None, text: "", text_start: 0, check }
+    pub(crate) fn new(chunk: &'c [u8], check: Check) -> Self {
+        Self {
+            chunk,
+            start: 0,
+            end: None,
+            text: "",
+            text_start: 0,
+            check,
+            ends: line_ends(chunk),
+        }
     }
 
     /// What has not been taken.
@@ -86,19 +107,40 @@ impl<'c> Lines<'c> {
         self.next_end().is_some()
     }
 
+    /// Whether the chunk has at most 64 bytes, so that few blocks of several
+    /// lines are whole in it.
+    #[inline]
+    pub(crate) fn is_short(&self) -> bool {
+        self.chunk.len() <= SHORT
+    }
+
     /// Where the next line ends.
     #[expect(clippy::inline_always, reason = "every item begins with it")]
     #[inline(always)]
     fn next_end(&mut self) -> Option<usize> {
-        let rest = self.rest();
         let end = if let Some(end) = self.end {
             end
         } else {
-            let near = if self.chunk.len() <= 64 { 64 } else { 16 };
-            self.start + line_end(rest, near).unwrap_or(rest.len())
+            let rest = self.rest();
+            let found = match self.ends {
+                Some(ends) => first_bit(ends, self.start),
+                None => line_end(rest),
+            };
+            self.start + found.unwrap_or(rest.len())
         };
         self.end = Some(end);
         (end < self.chunk.len()).then_some(end)
+    }
+
+    /// How many bytes end the line that ends at `end`, and its block: the
+    /// line end and a blank line.
+    #[inline]
+    fn block_end(&self, end: usize) -> Option<usize> {
+        match self.chunk.get(end..)? {
+            [b'\n', b'\n', ..] => Some(2),
+            [b'\r', b'\n', b'\r', b'\n', ..] => Some(4),
+            _ => None,
+        }
     }
 
     // ANCHOR: short
@@ -110,40 +152,111 @@ impl<'c> Lines<'c> {
     pub(crate) fn next_short(&mut self, limit: usize) -> Option<Short<'c>> {
         loop {
             let end = self.next_end()?;
-            let line = self.chunk.get(self.start..=end)?;
-            let is_before_blank = self.chunk.get(end + 1) == Some(&b'\n');
+            let line = self.chunk.get(self.start..end)?;
+            if line.is_empty() && self.chunk.get(end) == Some(&b'\n') {
+                self.skip(1);
+                continue;
+            }
+            let ends = self.block_end(end)?;
             let short = match line {
-                [b'\n'] => {
-                    self.skip(1);
-                    continue;
-                }
-                _ if !is_before_blank || line.len() > limit => return None,
-                [b':', b' ', value @ .., b'\n'] => {
+                _ if line.len() > limit => return None,
+                [b':', b' ', value @ ..] => {
                     Short::Comment(self.text(end - value.len()..end)?)
                 }
-                [b'd', b'a', b't', b'a', b':', b' ', value @ .., b'\n'] => {
+                [b'd', b'a', b't', b'a', b':', b' ', value @ ..] => {
                     Short::Data(self.text(end - value.len()..end)?)
                 }
                 _ => return None,
             };
-            self.skip(line.len() + 1);
+            self.skip(line.len() + ends);
             return Some(short);
         }
     }
     // ANCHOR_END: short
 
+    // ANCHOR: block
+    /// Takes the next block, if it is an event of at most `limit` bytes, and
+    /// whole. The lines of its data are put into `joined`, if it has several.
+    #[inline(never)]
+    pub(crate) fn next_block(
+        &mut self,
+        limit: usize,
+        joined: &mut String,
+    ) -> Option<Block<'c>> {
+        let mut block = Block { event_type: "", id: None, data: None };
+        let mut is_joined = false;
+        let (mut start, mut end) = (self.start, self.next_end()?);
+        loop {
+            let next = match self.chunk.get(end..)? {
+                [b'\r', b'\n', ..] => end + 2,
+                [b'\n', ..] | [b'\r', _, ..] => end + 1,
+                _ => return None, // What comes next may belong to this CR.
+            };
+            if next - self.start > limit {
+                return None;
+            }
+            match self.chunk.get(start..end)? {
+                [] if block.data.is_none() && !is_joined => return None,
+                [] => {
+                    self.skip(next - self.start);
+                    return Some(block);
+                }
+                [b'd', b'a', b't', b'a', b':', value @ ..] => {
+                    let value = self.field(value, end)?;
+                    if let Some(first) = block.data.take() {
+                        is_joined = true;
+                        joined.clear();
+                        joined.push_str(first);
+                    }
+                    if is_joined {
+                        joined.push('\n');
+                        joined.push_str(value);
+                    } else {
+                        block.data = Some(value);
+                    }
+                }
+                [b'e', b'v', b'e', b'n', b't', b':', value @ ..] => {
+                    block.event_type = self.field(value, end)?;
+                }
+                [b'i', b'd', b':', value @ ..] if !value.contains(&0) => {
+                    block.id = Some(self.field(value, end)?);
+                }
+                _ => return None,
+            }
+            start = next;
+            end = start + line_end(self.chunk.get(start..)?)?;
+        }
+    }
+    // ANCHOR_END: block
+
+    /// Takes what is left of a line, if it is in this chunk, with the end of
+    /// its block, and has at most `room` bytes.
+    #[inline]
+    pub(crate) fn last_piece(&mut self, room: usize) -> Option<&'c [u8]> {
+        let end = self.next_end()?;
+        let piece = self.chunk.get(self.start..end)?;
+        let ends = self.block_end(end)?;
+        if piece.len() > room {
+            return None;
+        }
+        self.skip(piece.len() + ends);
+        Some(piece)
+    }
+
     // ANCHOR: skip
-    /// Takes the comments and blank lines that come next, if LF ends them.
+    /// Takes the comments and blank lines that come next, if LF or CRLF ends
+    /// them.
     pub(crate) fn skip_comments(&mut self) {
         loop {
-            match self.rest() {
-                [b'\n', ..] => self.skip(1),
-                [b':', ..] => match self.next_end() {
-                    Some(end) if self.chunk[end] == b'\n' => {
-                        self.skip(end + 1 - self.start);
-                    }
-                    _ => return,
-                },
+            let end = match self.rest() {
+                [b'\n', ..] => Some(self.start),
+                [b'\r' | b':', ..] => self.next_end(),
+                _ => return,
+            };
+            let Some(end) = end else { return };
+            match self.chunk.get(end..) {
+                Some([b'\n', ..]) => self.skip(end + 1 - self.start),
+                Some([b'\r', b'\n', ..]) => self.skip(end + 2 - self.start),
                 _ => return,
             }
         }
@@ -162,15 +275,19 @@ impl<'c> Lines<'c> {
         self.text(end - value.len()..end)
     }
 
-    /// The text at `range`, if it is UTF-8. No range may start before one
-    /// that was asked for.
+    /// A field's value, with which a line ends at `end`, less one space.
+    #[inline]
+    fn field(&mut self, value: &[u8], end: usize) -> Option<&'c str> {
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        self.text(end - value.len()..end)
+    }
+
+    /// The text at `range`, if it is UTF-8.
     #[inline]
     fn text(&mut self, range: Range<usize>) -> Option<&'c str> {
-        let start = range.start - self.text_start;
-        match self.text.get(start..start + range.len()) {
-            Some(text) => Some(text),
-            None => self.check(range),
-        }
+        let start = range.start.checked_sub(self.text_start);
+        let text = start.and_then(|at| self.text.get(at..at + range.len()));
+        text.or_else(|| self.check(range))
     }
 
     #[inline(never)]
@@ -201,15 +318,15 @@ fn whole_characters(bytes: &[u8]) -> &[u8] {
 
 // ANCHOR: line_end
 /// Where the first CR or LF stands. A call to `memchr2` costs more than a
-/// short line does, and many lines are short: so the first bytes, up to
-/// `near`, are searched eight at a time.
+/// short line does, and many lines are short: so the first sixteen bytes are
+/// searched eight at a time.
 #[inline(always)]
-fn line_end(bytes: &[u8], near: usize) -> Option<usize> {
+fn line_end(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let (words, _) = bytes.as_chunks();
     let mut at = 0;
-    for word in words.iter().take(near / 8) {
+    for word in words.iter().take(2) {
         let word = u64::from_le_bytes(*word);
         // The high bit of each byte up to CR; bytes above the first such byte
         // may be marked in error.
@@ -231,3 +348,38 @@ fn line_end(bytes: &[u8], near: usize) -> Option<usize> {
     found.map(|found| at + found)
 }
 // ANCHOR_END: line_end
+
+/// The most bytes of a chunk that is called short.
+const SHORT: usize = 64;
+
+// ANCHOR: line_ends
+/// Where lines end in a chunk of 32 to 64 bytes: a bit for each byte, the
+/// first the lowest. In such a chunk a line ends anywhere or nowhere, and a
+/// search that stops at the end would stop each time elsewhere.
+#[inline]
+fn line_ends(chunk: &[u8]) -> Option<u64> {
+    let (first, last) = (chunk.first_chunk()?, chunk.last_chunk()?);
+    let before_last = chunk.len() - HALF;
+    let is_short = chunk.len() <= SHORT;
+    is_short.then(|| bits(first) | bits(last) << before_last)
+}
+
+const HALF: usize = SHORT / 2;
+
+fn bits(bytes: &[u8; HALF]) -> u64 {
+    let is_end = bytes.map(|byte| u8::from(matches!(byte, b'\n' | b'\r')));
+    let (words, _) = is_end.as_chunks();
+    // Eight bytes of 0 or 1 become eight bits.
+    let bits = |word: &[u8; 8]| {
+        u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    };
+    words.iter().rev().fold(0, |all, word| all << 8 | bits(word))
+}
+
+/// How many bits from `start` on the first is that is set.
+#[inline]
+fn first_bit(bits: u64, start: usize) -> Option<usize> {
+    let bits = bits.unbounded_shr(u32::try_from(start).ok()?);
+    (bits != 0).then(|| bits.trailing_zeros() as usize)
+}
+// ANCHOR_END: line_ends

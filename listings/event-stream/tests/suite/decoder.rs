@@ -105,6 +105,24 @@ fn text_behind_bad_bytes_is_borrowed_from_the_chunk_too() {
     assert_eq!(borrowed, 1);
 }
 
+/// A block is looked at as a whole, and again line by line where that finds
+/// bytes that are not UTF-8.
+#[test]
+fn a_bad_line_leaves_the_lines_before_it_as_they_are() {
+    let stream: &[u8] = b"id: 1\nevent: e\ndata: one\ndata: \xFF\n\n\
+        id: 2\xFF\ndata: two\n\n";
+    for cut in 0..=stream.len() {
+        let (one, two) = stream.split_at(cut);
+        assert_eq!(
+            items([one, two]),
+            [
+                Said::event("e", "one\n\u{FFFD}", "1"),
+                Said::event("message", "two", "2\u{FFFD}"),
+            ]
+        );
+    }
+}
+
 #[test]
 fn the_string_changes_at_the_blank_line_and_not_before() {
     let mut decoder = Decoder::new();
@@ -199,6 +217,21 @@ fn lines_that_leave_nothing_behind_never_add_up() {
     for _ in 0..10_000 {
         let (said, error) = decode(&mut decoder, [lines.as_slice()]);
         assert_eq!((said.len(), error), (2, None));
+    }
+}
+
+#[test]
+fn a_comment_is_skipped_whatever_ends_it() {
+    for end in ["\n", "\r", "\r\n"] {
+        let stream =
+            format!("{end}: a{end}{end}:{end}: b{end}data: x{end}{end}");
+        for cut in 0..=stream.len() {
+            let (one, two) = stream.as_bytes().split_at(cut);
+            let mut decoder = Decoder::new().without_comments();
+            let (said, error) = decode(&mut decoder, [one, two]);
+            let expected = [Said::event("message", "x", "")];
+            assert_eq!((&said[..], error), (&expected[..], None), "{end:?}");
+        }
     }
 }
 
