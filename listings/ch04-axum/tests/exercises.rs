@@ -98,7 +98,7 @@ async fn a_reader_may_choose_among_the_types() {
             let item = soon("an item", items.next()).await.unwrap().unwrap();
             let (what, at) = match item {
                 Item::ReconnectionTime(_) => continue,
-                Item::LastEventId(at) => ("-".to_owned(), at),
+                Item::LastEventId(at) => ("-".into(), at),
                 Item::Event(event) => (event.event_type, event.last_event_id),
                 Item::Comment(_) => panic!("a comment"),
             };

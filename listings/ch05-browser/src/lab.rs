@@ -214,7 +214,7 @@ impl From<Item<&str>> for Said {
     fn from(item: Item<&str>) -> Self {
         match item.to_owned() {
             Item::Event(event) => Self::Event {
-                event_type: event.event_type,
+                event_type: event.event_type.into_owned(),
                 data: event.data,
                 id: event.last_event_id,
             },

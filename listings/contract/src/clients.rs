@@ -174,7 +174,7 @@ impl Stage {
         Ok(Some(match &*text("kind")? {
             "open" => Line::Open,
             "event" => Line::Event(MessageEvent {
-                event_type: text("type")?,
+                event_type: text("type")?.into(),
                 data: text("data")?,
                 last_event_id: text("id")?,
             }),
@@ -695,7 +695,7 @@ fn read_fixtures(directory: &Path) -> Result<Vec<Fixture>, Failure> {
                     item[key].as_str().unwrap_or_default().to_owned()
                 };
                 events.push(MessageEvent {
-                    event_type: text("type"),
+                    event_type: text("type").into(),
                     data: text("data"),
                     last_event_id: text("id"),
                 });

@@ -133,7 +133,7 @@ impl Interpreter {
             event_type.push_str("message");
         }
         self.items.push(Item::Event(MessageEvent {
-            event_type,
+            event_type: event_type.into(),
             data,
             last_event_id,
         }));

@@ -109,7 +109,7 @@ impl Sent {
                     Some(named) => named,
                 };
                 let event = Item::Event(MessageEvent {
-                    event_type: event_type.to_owned(),
+                    event_type: event_type.to_owned().into(),
                     data: data.replace("\r\n", "\n").replace('\r', "\n"),
                     last_event_id: last_event_id.clone(),
                 });

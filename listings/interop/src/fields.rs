@@ -137,7 +137,7 @@ fn judge(field: &str, text: &str, came: &Decoded) -> Mark {
         "message".clone_into(&mut event_type);
     }
     let given = MessageEvent {
-        event_type,
+        event_type: event_type.into(),
         data: given("data", "x"),
         last_event_id: given("id", BEFORE),
     };
