@@ -327,7 +327,7 @@ impl Decoder {
     }
 
     /// The items of a whole chunk: what [`next`](Self::next) finds one by
-    /// one, and faster, for what is known of the chunk is kept from one item
+    /// one; but what is known of the chunk is kept from one item
     /// to the next. Ask until there are no more: what was not asked for is
     /// lost.
     #[inline]
@@ -471,7 +471,8 @@ impl Decoder {
     }
     // ANCHOR_END: advance
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a loop's item in registers")]
+    #[inline(always)]
     fn item<'s, 'c: 's>(&'s mut self, found: Found<'c>) -> Item<&'s str> {
         let Self { buffer, text, event_type, last_event_id, .. } = self;
         match found {
