@@ -3,6 +3,9 @@
 //! system call a reader and event is what nobody can undercut who gives each
 //! reader a socket and does not ask the system to write to many at a time.
 //!
+//! With `--due` its data begins with the time at which the event was due. So
+//! whoever reads it can say how late it came, without guessing.
+//!
 //! It is no server to use. Whoever connects and says nothing holds up all
 //! others for a second; and a reader that has no room is dropped.
 
@@ -10,7 +13,7 @@ use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{env, io, thread};
 
 // ANCHOR: least
@@ -26,7 +29,7 @@ fn write_to_all(block: &str) {
 
 /// Every event at its time after the start, and after each a heartbeat as
 /// often as it takes until the next.
-fn send(every: Duration, heartbeat: Duration) {
+fn send(every: Duration, heartbeat: Duration, data: Data) {
     let start = Instant::now();
     for number in 1.. {
         let due = start + every.saturating_mul(number);
@@ -38,17 +41,34 @@ fn send(every: Duration, heartbeat: Duration) {
             }
             write_to_all(HEARTBEAT);
         }
-        let data = format!("Hello! This is event {number}");
+        let data = data(number, due);
         write_to_all(&format!("id: {number}\ndata: {data}\n\n"));
     }
 }
 // ANCHOR_END: least
 
+/// What an event says, from its number and the time at which it is due.
+type Data = fn(u32, Instant) -> String;
+
+fn greeting(number: u32, _: Instant) -> String {
+    format!("Hello! This is event {number}")
+}
+
+/// The time in nanoseconds since 1970, which means the same to the reader.
+fn with_due(number: u32, due: Instant) -> String {
+    let due = SystemTime::now() - due.elapsed();
+    let since = due.duration_since(SystemTime::UNIX_EPOCH);
+    let nanos = since.unwrap_or_default().as_nanos();
+    format!("due {nanos}, event {number}")
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(option("--addr")?)?;
     let (every, heartbeat) = (time("--every")?, time("--heartbeat")?);
+    let tells = env::args().any(|arg| arg == "--due");
+    let data = if tells { with_due } else { greeting };
     println!("Server running at http://{}/events", listener.local_addr()?);
-    thread::spawn(move || send(every, heartbeat));
+    thread::spawn(move || send(every, heartbeat, data));
     loop {
         let (mut reader, _) = listener.accept()?;
         if begin(&mut reader).is_ok() {

@@ -1,47 +1,97 @@
-//! How fast the decoder is, beside other people's and two floors.
+//! How fast the decoder is, beside other people's and two yardsticks.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::process::Command;
 
-use crate::machine::{self, wrap};
+use crate::machine::wrap;
 use crate::plot::{Figure, Group, Measured, Plot, Scale, Whose};
-use crate::rivals::{self, Printed, Quartiles};
+use crate::rivals::{self, Printed, Quartiles, Race};
 use crate::table::{Table, grouped, number, rows};
 
 /// The scan for line ends, whose time is the unit of all others.
 const SCAN: &str = "memchr2";
 
-const CHUNKS: [&str; 3] = ["64", "1460", "16384"];
+/// A stream, how it is cut, and what its column is called.
+type Column = [&'static str; 3];
 
-/// Runs the measurement: each decoder `rounds` times over each stream.
+/// A table for each of the streams that come in chunks of three sizes, and
+/// two for what else streams are made of.
+const TABLES: [(&str, [Column; 3]); 6] = [
+    ("tokens", sizes("tokens")),
+    ("1 KiB", sizes("1 KiB")),
+    ("1 MiB", sizes("1 MiB")),
+    ("heartbeats", sizes("heartbeats")),
+    (
+        "other blocks",
+        [
+            ["id", "1460", "id"],
+            ["type", "1460", "type"],
+            ["tokens", "block", "a chunk each"],
+        ],
+    ),
+    (
+        "other text",
+        [
+            ["CRLF", "1460", "CRLF"],
+            ["Cyrillic", "1460", "Cyrillic"],
+            ["CJK", "1460", "CJK"],
+        ],
+    ),
+];
+
+const fn sizes(input: &'static str) -> [Column; 3] {
+    [[input, "64", "64"], [input, "1460", "1,460"], [input, "16384", "16,384"]]
+}
+
+/// The streams whose allocations are shown.
+const COUNTED: [&str; 7] =
+    ["tokens", "1 KiB", "1 MiB", "heartbeats", "id", "type", "CRLF"];
+
+/// Runs the measurement: each decoder `rounds` times over each of these
+/// streams, or over all.
 ///
 /// # Errors
 /// If the programs cannot be built, or fail.
-pub fn measure(rounds: u32) -> io::Result<String> {
-    let header = machine::header(&[], "release")?;
-    let printed = Printed::by("decoding", rounds)?;
-    let mut crates = String::new();
-    wrap(&mut crates, &format!("crates    {}", printed.versions()));
-    let tables = tables(&printed);
-    Ok(format!(
-        "{header}{crates}\
-         rounds    {rounds}, the decoders in turn; medians in multiples of \
-         the scan's time,\n    and between which the middle half of the \
-         rounds lies\n{tables}"
-    ))
+pub fn measure(
+    rounds: u32,
+    profile: &str,
+    streams: &[&str],
+) -> io::Result<String> {
+    let count = rounds.to_string();
+    let args = [&[&*count], streams].concat();
+    let timed = Race::run("decoding", profile, &args)?;
+    let args = [&["decoders"], streams].concat();
+    let counted = Race::run("allocations", profile, &args)?;
+    let mut text = timed.header()?;
+    wrap(
+        &mut text,
+        &format!(
+            "rounds    {rounds}, the decoders in another order each, each once \
+             to warm up and then timed; each time over the scan's of its \
+             round: the median, and between which the middle half lies; \
+             \"once\" was timed in the first round only"
+        ),
+    );
+    text.push_str(&tables(&timed.printed, &counted.printed));
+    Ok(text)
 }
 
-/// The tables: one an input, in multiples of the scan's time, and what is
-/// allocated.
+/// The tables: in multiples of the scan's time, and what is allocated.
 #[must_use]
-pub fn tables(printed: &Printed) -> String {
+pub fn tables(timed: &Printed, counted: &Printed) -> String {
     let mut text = String::new();
-    for input in printed.lines(&["input"]) {
-        let [name, bytes, events] = input else { continue };
-        text.push_str(&table(printed, name, bytes, events));
+    for (name, columns) in TABLES {
+        let is_there = |[input, cut, _]: &Column| {
+            !timed.samples(&["times", input, cut, SCAN]).is_empty()
+        };
+        let columns: Vec<_> = columns.into_iter().filter(is_there).collect();
+        if !columns.is_empty() {
+            text.push_str(&about(timed, &columns));
+            text.push_str(&table(timed, name, &columns));
+        }
     }
-    text.push_str(&allocations(printed));
+    text.push_str(&allocations(timed, counted));
     text
 }
 
@@ -49,20 +99,60 @@ fn grouped_text(digits: &str) -> String {
     digits.parse().map_or_else(|_| digits.to_owned(), grouped)
 }
 
-fn times(
-    printed: &Printed,
-    input: &str,
-    chunk: &str,
-    decoder: &str,
-) -> Option<Quartiles> {
-    Quartiles::of(printed.cell(&["times", input, chunk, decoder])?)
+/// How many events a stream has, and how many bytes.
+fn size(timed: &Printed, input: &str) -> Option<[f64; 2]> {
+    match timed.lines(&["input", input])[..] {
+        [[bytes, events], ..] => {
+            Some([events.parse().ok()?, bytes.parse().ok()?])
+        }
+        _ => None,
+    }
 }
 
-/// In the order in which they were timed.
-fn decoders<'a>(printed: &'a Printed, input: &str) -> Vec<&'a str> {
+/// A paragraph on the streams of a table: a sentence for each.
+fn about(timed: &Printed, columns: &[Column]) -> String {
+    let mut text = String::from("\n");
+    for streams in columns.chunk_by(|one, other| one[0] == other[0]) {
+        let input = streams[0][0];
+        let Some([events, bytes]) = size(timed, input) else { continue };
+        let scan = |[_, cut, _]: &Column| {
+            let samples = timed.samples(&["times", input, cut, SCAN]);
+            let median = Quartiles::of(samples).map(|it| it.median);
+            format!("{:.0}", median.unwrap_or(f64::NAN) * 1024.0 / bytes)
+        };
+        let scans: Vec<_> = streams.iter().map(scan).collect();
+        let cuts: Vec<_> =
+            streams.iter().map(|[_, cut, _]| grouped_text(cut)).collect();
+        let cuts = match &*cuts.join(", ") {
+            "block" => "a chunk for each block".to_owned(),
+            sizes => format!("chunks of {sizes} bytes"),
+        };
+        let whole = |number: f64| grouped_text(&format!("{number:.0}"));
+        let events_of = match whole(events) {
+            one if one == "1" => format!("1 event in {} bytes", whole(bytes)),
+            many => format!(
+                "{many} events in {} bytes, {} an event",
+                whole(bytes),
+                whole(bytes / events)
+            ),
+        };
+        wrap(
+            &mut text,
+            &format!(
+                "{input}: {events_of}; the scan takes {} ns a KiB in {cuts}",
+                scans.join(", "),
+            ),
+        );
+    }
+    text.push('\n');
+    text
+}
+
+/// In the order of the table.
+fn decoders<'a>(timed: &'a Printed, input: &str) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    let timed = ["times", "fails"].map(|kind| printed.lines(&[kind, input]));
-    for cells in timed.into_iter().flatten() {
+    let lines = ["times", "fails"].map(|kind| timed.lines(&[kind, input]));
+    for cells in lines.into_iter().flatten() {
         if let [_, name, _] = cells
             && !names.contains(&name.as_str())
         {
@@ -72,47 +162,44 @@ fn decoders<'a>(printed: &'a Printed, input: &str) -> Vec<&'a str> {
     names
 }
 
-fn table(printed: &Printed, input: &str, bytes: &str, events: &str) -> String {
-    let chunks = CHUNKS.map(grouped_text);
-    let scans = CHUNKS.map(|chunk| {
-        times(printed, input, chunk, SCAN).map_or(f64::NAN, |it| it.median)
-    });
-    let size: f64 = bytes.parse().unwrap_or(f64::NAN);
-    let scan = scans.map(|nanos| format!("{:.0}", nanos * 1024.0 / size));
-    let mut text = format!(
-        "\n{input}: {} events in {} bytes; the scan takes\n{} ns a KiB in \
-         chunks of {} bytes\n\n",
-        grouped_text(events),
-        grouped_text(bytes),
-        scan.join(", "),
-        chunks.join(", "),
-    );
-    let [a, b, c] = &chunks;
-    let names = [input, a, "half", b, "half", c, "half"];
+/// Its times, each over the scan's in the same round. The scan's own are over
+/// their median, so that its row says how steady the unit is.
+fn ratios(timed: &Printed, [input, cut, _]: Column, name: &str) -> Vec<f64> {
+    let samples = |name| timed.samples(&["times", input, cut, name]);
+    let (own, scans) = (samples(name), samples(SCAN));
+    let median = Quartiles::of(scans.clone()).map(|it| it.median);
+    let unit = |scan| if name == SCAN { median.unwrap_or(scan) } else { scan };
+    own.iter().zip(scans).map(|(time, scan)| time / unit(scan)).collect()
+}
+
+fn table(timed: &Printed, name: &str, columns: &[Column]) -> String {
+    let titles = columns.iter().flat_map(|[_, _, title]| [title, "half"]);
+    let names: Vec<_> = [name].into_iter().chain(titles).collect();
     let mut table = Table::new(&names, 1);
     let mut notes = String::new();
-    for decoder in decoders(printed, input) {
+    for decoder in decoders(timed, columns[0][0]) {
         let mut row = vec![decoder.to_owned()];
-        for ((chunk, scan), shown) in CHUNKS.iter().zip(scans).zip(&chunks) {
-            if let Some(times) = times(printed, input, chunk, decoder) {
-                let times = times.over(scan);
-                let (lower, upper) = (ratio(times.lower), ratio(times.upper));
-                let half = if lower == upper {
-                    "-".to_owned()
-                } else {
-                    format!("{lower}–{upper}")
-                };
-                row.extend([ratio(times.median), half]);
-            } else {
-                row.extend(["none".to_owned(), "-".to_owned()]);
-                let why = printed.cell(&["fails", input, chunk, decoder]);
+        for &[input, cut, title] in columns {
+            let ratios = ratios(timed, [input, cut, title], decoder);
+            let count = ratios.len();
+            let Some(Quartiles { lower, median, upper }) =
+                Quartiles::of(ratios)
+            else {
+                row.extend(["none", "see note"].map(ToOwned::to_owned));
+                let why = timed.cell(&["fails", input, cut, decoder]);
                 let why = why.unwrap_or("no result");
-                wrap(&mut notes, &format!("{decoder}, {shown}: {why}"));
-            }
+                wrap(&mut notes, &format!("{decoder}, {title}: {why}"));
+                continue;
+            };
+            let half = match count {
+                1 => "once".to_owned(),
+                _ => format!("{}–{}", ratio(lower), ratio(upper)),
+            };
+            row.extend([ratio(median), half]);
         }
         table.row(row);
     }
-    text.push_str(&table.text());
+    let mut text = table.text();
     if !notes.is_empty() {
         text.push('\n');
         text.push_str(&notes);
@@ -130,27 +217,24 @@ fn ratio(value: f64) -> String {
     }
 }
 
-fn allocations(printed: &Printed) -> String {
-    let inputs = printed.lines(&["input"]);
-    let inputs: Vec<_> = inputs
-        .iter()
-        .filter_map(|cells| Some((cells.first()?.as_str(), cells.get(2)?)))
-        .collect();
-    let mut names = vec!["allocations an event"];
-    names.extend(inputs.iter().map(|(input, _)| input));
+fn allocations(timed: &Printed, counted: &Printed) -> String {
+    let is_there = |input: &&str| size(timed, input).is_some();
+    let inputs: Vec<_> = COUNTED.into_iter().filter(is_there).collect();
+    let Some(first) = inputs.first() else { return String::new() };
+    let names = [&["allocations an event"], &inputs[..]].concat();
     let mut table = Table::new(&names, 1);
-    let Some((first, _)) = inputs.first() else { return String::new() };
-    for decoder in decoders(printed, first) {
-        let count = |input: &str, events: &str| -> Option<String> {
-            let count = ["allocates", input, "1460", decoder];
-            let count: f64 = printed.cell(&count)?.parse().ok()?;
-            let events: f64 = events.parse().ok()?;
-            Some(format!("{:.1}", count / events))
+    for decoder in decoders(timed, first) {
+        let count = |input: &&str| {
+            let [events, _] = size(timed, input)?;
+            match counted.samples(&["allocates", input, decoder])[..] {
+                [count] => Some(format!("{:.1}", count / events)),
+                _ => None,
+            }
         };
-        let counts: Vec<_> =
-            inputs.iter().map(|(input, events)| count(input, events)).collect();
+        let counts: Vec<_> = inputs.iter().map(count).collect();
         if counts.iter().any(Option::is_some) {
-            let cells = counts.into_iter().map(Option::unwrap_or_default);
+            let none = || "none".to_owned();
+            let cells = counts.into_iter().map(|it| it.unwrap_or_else(none));
             table.row([decoder.to_owned()].into_iter().chain(cells));
         }
     }
@@ -168,8 +252,8 @@ const PROFILED: [(&str, &str); 3] =
 /// # Errors
 /// If valgrind is missing, or a program fails.
 pub fn profile() -> io::Result<String> {
-    let header = machine::header(&[], "release")?;
-    let program = rivals::build("decoding")?;
+    let header = rivals::header("release")?;
+    let program = rivals::build("decoding", "release")?;
     let folder = tempfile::tempdir()?;
     let mut functions: BTreeMap<String, [f64; 3]> = BTreeMap::new();
     for (column, (input, chunk)) in PROFILED.into_iter().enumerate() {
@@ -178,9 +262,9 @@ pub fn profile() -> io::Result<String> {
         let printed = rivals::run(
             Command::new("valgrind")
                 .args(["--quiet", "--tool=callgrind", &out_file])
-                .arg("--toggle-collect=decoding::run*")
+                .arg("--toggle-collect=peers::contestants::read*")
                 .arg(&program)
-                .args([input, chunk, "event-stream"]),
+                .args(["--once", input, chunk, "event-stream"]),
         )?;
         let bytes = Printed::new(&printed);
         let bytes: f64 = bytes.lines(&["input", input])[0][0]
@@ -195,7 +279,10 @@ pub fn profile() -> io::Result<String> {
             functions.entry(function).or_default()[column] += count / bytes;
         }
     }
-    Ok(format!("{header}\n{}", profile_table(functions)))
+    Ok(format!(
+        "{header}passes    one over each stream, without a warm-up\n\n{}",
+        profile_table(functions)
+    ))
 }
 
 /// Lines such as `1,234  FILE:FUNCTION [OBJECT]`, the files left out.
@@ -204,7 +291,11 @@ fn counts(annotated: &str) -> impl Iterator<Item = (String, f64)> {
         let (count, place) = line.trim_start().split_once("  ")?;
         let count = number(count)?;
         // A path of Rust's has two colons, a file's end one.
-        let place = place.split(" [").next()?.replace("::", "\u{1}");
+        let place = match place.rsplit_once(" [") {
+            Some((place, object)) if object.ends_with(']') => place,
+            _ => place,
+        };
+        let place = place.replace("::", "\u{1}");
         if place.starts_with("=>") {
             return None; // What it calls is counted in a line of its own.
         }
@@ -258,6 +349,7 @@ pub fn plot(text: &str) -> (&'static str, String) {
         ("1 MiB", 3, "an event of 1 MiB, in chunks of 16,384 bytes"),
         ("heartbeats", 2, "heartbeats, in chunks of 1,460 bytes"),
     ];
+    // A median stands before each middle half.
     let groups = groups.map(|(input, chunk, name)| Group {
         name: name.to_owned(),
         figures: rows(text, input)
@@ -287,7 +379,7 @@ pub(crate) fn figure(row: &[impl AsRef<str>], at: usize) -> Figure {
     let whose = match &*name {
         "memcpy" | SCAN => Whose::Floor,
         name if name.starts_with("event-stream") => Whose::Ours,
-        "a further reader" => Whose::Ours,
+        "a further reader" | "the same, as a body" => Whose::Ours,
         _ => Whose::Theirs,
     };
     let spread = cell(at + 1).and_then(|text| {

@@ -1,14 +1,15 @@
 //! How late events come, told from the times at which they arrive.
 //!
-//! A server does not say when it sent. But events are due at even intervals,
-//! so where the others of a stream lie says when each was due. The one that
-//! came earliest, against its place in the row, counts as in time; delays are
-//! those of the others. What all events have in common is therefore no delay
-//! here: on one machine that is some microseconds.
+//! Few servers say when an event was due. But events are due at even
+//! intervals, so where the others of a stream lie says when each was due. The
+//! one that came earliest, against its place in the timetable, counts as in
+//! time; delays are those of the others. What all events have in common is
+//! therefore no delay here. How much that is, a server tells that puts the
+//! time into its data.
 //!
-//! Where an event's place is depends on who made the row. A server may count
-//! from one start, for all readers or for each; or it may sleep between two
-//! events, and then each lateness moves all that follow.
+//! Where an event's place is depends on who made the timetable. A server may
+//! count from one start, for all readers or for each; or it may sleep between
+//! two events, and then each lateness moves all that follow.
 
 use std::time::Duration;
 
@@ -17,23 +18,26 @@ pub type Arrived = (u64, i64);
 
 /// What an event's place depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// One row for all readers.
+pub enum Timetable {
+    /// One timetable for all readers.
     Shared,
-    /// A row for each reader.
+    /// One for each reader.
     Own,
-    /// On the event before: the server sleeps in between, and the row drifts.
+    /// On the event before: the server sleeps in between, and drifts.
     Drifts,
 }
 
-impl Clock {
-    /// In a word, for a table.
+impl Timetable {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Shared, Self::Own, Self::Drifts];
+
+    /// The name of its servers' table, and of their group in a plot.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
-            Self::Shared => "shared",
-            Self::Own => "own",
-            Self::Drifts => "drifts",
+            Self::Shared => "shared timetable",
+            Self::Own => "own timetables",
+            Self::Drifts => "no timetable",
         }
     }
 }
@@ -42,32 +46,38 @@ impl Clock {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delays {
     /// What an event's place depends on.
-    pub clock: Clock,
-    /// From one event to the next, on the average.
-    pub period: Duration,
-    /// Nanoseconds, the shortest first. With [`Clock::Drifts`] there are some
-    /// below 0, where the event before came late.
+    pub timetable: Timetable,
+    /// Readers that were given too few events to tell anything.
+    pub left_out: usize,
+    /// Nanoseconds, the shortest first. With [`Timetable::Drifts`] there are
+    /// some below 0, where the event before came late.
     sorted: Vec<i64>,
 }
+
+/// Fewer events of a reader tell nothing.
+pub const ENOUGH: usize = 8;
 
 // ANCHOR: delays
 impl Delays {
     /// The delays of what each reader was given, which are consecutive events
     /// that are due `every` so often, to readers that came over `opening`.
-    /// `None` if nobody was given eight of them.
+    /// Without a `known` timetable it is guessed. `None` if nobody was given
+    /// [`ENOUGH`] events.
     #[must_use]
     pub fn of(
         readers: &[Vec<Arrived>],
         every: Duration,
         opening: Duration,
+        known: Option<Timetable>,
     ) -> Option<Self> {
         let (every, opening) = (nanos(every), nanos(opening));
+        let all = readers.len();
         let readers: Vec<_> =
-            readers.iter().filter(|row| row.len() >= 8).collect();
+            readers.iter().filter(|row| row.len() >= ENOUGH).collect();
         // The numbers may begin anywhere, even at the time since 1970 divided
         // by the interval.
         let base = readers.iter().filter_map(|row| row.first()).min()?.0;
-        // Against a row in which that one stands at 0.
+        // Against a timetable in which that one stands at 0.
         let offset = |&(number, at): &Arrived| {
             let nth = i64::try_from(number.saturating_sub(base));
             at - nth.unwrap_or(i64::MAX).saturating_mul(every)
@@ -82,41 +92,36 @@ impl Delays {
             let (early, late) = row.split_at(row.len() / 2);
             Some(earliest(late)? - earliest(early)?)
         }))?;
-        let period = median(readers.iter().filter_map(|row| {
-            let ((n, at), (m, end)) = (row.first()?, row.last()?);
-            (end - at).checked_div(i64::try_from(m - n).ok()?)
-        }))?;
-        let clock = if drift.abs() > every / DRIFT {
-            Clock::Drifts
+        let timetable = known.unwrap_or(if drift.abs() > every / DRIFT {
+            Timetable::Drifts
         } else if spread < opening / 4 {
-            Clock::Shared
+            Timetable::Shared
         } else {
-            Clock::Own
-        };
+            Timetable::Own
+        });
 
         let mut sorted = Vec::new();
         for (row, start) in readers.iter().zip(starts) {
-            match clock {
-                Clock::Shared => {
+            match timetable {
+                Timetable::Shared => {
                     sorted.extend(row.iter().map(|one| offset(one) - first));
                 }
-                Clock::Own => {
+                Timetable::Own => {
                     sorted.extend(row.iter().map(|one| offset(one) - start));
                 }
-                Clock::Drifts => sorted.extend(
+                Timetable::Drifts => sorted.extend(
                     row.windows(2).map(|two| offset(&two[1]) - offset(&two[0])),
                 ),
             }
         }
         sorted.sort_unstable();
-        let period = Duration::from_nanos(period.unsigned_abs());
-        Some(Self { clock, period, sorted })
+        Some(Self { timetable, left_out: all - readers.len(), sorted })
     }
 }
 // ANCHOR_END: delays
 
-/// A row that has moved by a twentieth of the interval, from one half of the
-/// time to the other, drifts.
+/// Times that have moved by a twentieth of the interval, from one half of the
+/// measurement to the other, drift.
 const DRIFT: i64 = 20;
 
 impl Delays {
@@ -132,13 +137,19 @@ impl Delays {
         self.sorted.is_empty()
     }
 
-    /// The least delay that so many per mille of all have or undercut: 1,000
-    /// asks for the longest. In nanoseconds.
+    /// As [`per_mille`], of all: in nanoseconds.
     #[must_use]
     pub fn per_mille(&self, part: usize) -> i64 {
-        let rank = (self.sorted.len() * part).div_ceil(1000);
-        self.sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        per_mille(&self.sorted, part)
     }
+}
+
+/// The least of `sorted` that so many per mille of all have or undercut: 1,000
+/// asks for the last, 0 for the first. 0 if there are none.
+#[must_use]
+pub fn per_mille(sorted: &[i64], part: usize) -> i64 {
+    let rank = (sorted.len() * part).div_ceil(1000);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 fn nanos(time: Duration) -> i64 {
@@ -154,7 +165,7 @@ fn median(of: impl Iterator<Item = i64>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Arrived, Clock, Delays};
+    use super::{Arrived, Delays, Timetable, per_mille};
     use std::time::Duration;
 
     const MS: i64 = 1_000_000;
@@ -162,7 +173,7 @@ mod tests {
     const OPENING: Duration = Duration::from_secs(1);
 
     fn delays(rows: &[Vec<Arrived>]) -> Delays {
-        Delays::of(rows, EVERY, OPENING).unwrap()
+        Delays::of(rows, EVERY, OPENING, None).unwrap()
     }
 
     /// A hundred readers, each with two hundred events, at what `at` says for
@@ -186,11 +197,10 @@ mod tests {
     }
 
     #[test]
-    fn a_row_for_all() {
+    fn one_timetable_for_all() {
         let rows = crowd(|_, n| n * 50 * MS + late(n));
         let delays = delays(&rows);
-        assert_eq!(delays.clock, Clock::Shared);
-        assert_eq!(delays.period, EVERY);
+        assert_eq!(delays.timetable, Timetable::Shared);
         assert_eq!(delays.len(), 20_000);
         for (part, ms) in [(500, 0), (890, 0), (950, 3), (990, 3), (1000, 20)] {
             assert_eq!(delays.per_mille(part), ms * MS, "{part}");
@@ -199,36 +209,35 @@ mod tests {
 
     /// Who is always served last is always late.
     #[test]
-    fn a_row_for_all_in_which_some_wait() {
+    fn one_timetable_for_all_in_which_some_wait() {
         let rows = crowd(|reader, n| n * 50 * MS + reader * MS / 10);
         let delays = delays(&rows);
-        assert_eq!(delays.clock, Clock::Shared);
+        assert_eq!(delays.timetable, Timetable::Shared);
         assert_eq!(delays.per_mille(500), 49 * MS / 10);
         assert_eq!(delays.per_mille(1000), 99 * MS / 10);
     }
 
     #[test]
-    fn a_row_for_each() {
+    fn one_for_each() {
         let rows = crowd(|r, n| r * 10 * MS + n * 50 * MS + late(n + r));
         let delays = delays(&rows);
-        assert_eq!(delays.clock, Clock::Own);
+        assert_eq!(delays.timetable, Timetable::Own);
         assert_eq!(delays.per_mille(500), 0);
         assert_eq!(delays.per_mille(990), 3 * MS);
         assert_eq!(delays.per_mille(1000), 20 * MS);
     }
 
-    /// One that sleeps is told apart from one that is late: its row drifts,
-    /// and its delays do not add up.
+    /// One that sleeps is told apart from one that is late: its
+    /// times drift, and its delays do not add up.
     #[test]
-    fn a_row_that_drifts() {
+    fn one_that_drifts() {
         let rows = crowd(|reader, n| {
             let slept = n * 50 * MS + n * MS / 10;
             let late = (0..=n).map(late).sum::<i64>();
             reader * 10 * MS + slept + late
         });
         let delays = delays(&rows);
-        assert_eq!(delays.clock, Clock::Drifts);
-        assert_eq!(delays.period.as_micros(), 50_602);
+        assert_eq!(delays.timetable, Timetable::Drifts);
         assert_eq!(delays.per_mille(500), MS / 10);
         assert_eq!(delays.per_mille(980), 3 * MS + MS / 10);
         assert_eq!(delays.per_mille(1000), 20 * MS + MS / 10);
@@ -248,9 +257,40 @@ mod tests {
         assert_eq!(delays(&rows).per_mille(1000), 20 * MS);
     }
 
+    /// A server that falls behind its timetable is late for every event, more
+    /// and more; only one that has none starts anew from each.
+    #[test]
+    fn one_that_falls_behind_is_not_taken_for_one_that_sleeps() {
+        let rows = crowd(|_, n| n * 60 * MS);
+        let guessed = delays(&rows);
+        assert_eq!(guessed.timetable, Timetable::Drifts);
+        assert_eq!(guessed.per_mille(1000), 10 * MS);
+        let known = Some(Timetable::Own);
+        let known = Delays::of(&rows, EVERY, OPENING, known).unwrap();
+        assert_eq!(known.timetable, Timetable::Own);
+        assert_eq!(known.per_mille(1000), 1990 * MS);
+    }
+
     #[test]
     fn too_few_say_nothing() {
-        let rows = [vec![(1, 0), (2, 50 * MS)], vec![]];
-        assert_eq!(Delays::of(&rows, EVERY, OPENING), None);
+        let few = vec![(1, 0), (2, 50 * MS)];
+        let rows = [few.clone(), vec![]];
+        assert_eq!(Delays::of(&rows, EVERY, OPENING, None), None);
+        let mut rows = crowd(|_, n| n * 50 * MS);
+        rows.extend([few, vec![]]);
+        let delays = delays(&rows);
+        assert_eq!(delays.left_out, 2);
+        assert_eq!(delays.len(), 20_000);
+    }
+
+    /// The nearest rank: no figure that was not measured.
+    #[test]
+    fn parts_of_few() {
+        let sorted: Vec<i64> = (1..=10).collect();
+        for (part, is) in [(0, 1), (100, 1), (500, 5), (501, 6), (990, 10)] {
+            assert_eq!(per_mille(&sorted, part), is, "{part}");
+        }
+        assert_eq!(per_mille(&sorted[..1], 990), 1);
+        assert_eq!(per_mille(&[], 990), 0);
     }
 }

@@ -3,49 +3,58 @@
 use std::io;
 
 use crate::decoder::figure;
-use crate::machine;
+use crate::machine::wrap;
 use crate::plot::{Group, Plot, Scale};
-use crate::rivals::{Printed, Quartiles};
+use crate::rivals::{Printed, Quartiles, Race};
 use crate::table::{Table, rows};
 
 const INPUTS: [&str; 2] = ["64 bytes", "1 KiB"];
 
-/// Runs the measurement: each encoder `rounds` times, 10,000 events each.
+/// Runs the measurement: each encoder `rounds` times, 1,000 events each.
 ///
 /// # Errors
 /// If the programs cannot be built, or fail.
 pub fn measure(rounds: u32) -> io::Result<String> {
-    let header = machine::header(&[], "release")?;
-    let printed = Printed::by("encoding", rounds)?;
-    let (crates, table) = (printed.versions(), table(&printed));
-    Ok(format!(
-        "{header}crates    {crates}\n\
-         rounds    {rounds}, of 10,000 events, the encoders in turn; medians, \
-         and\n    between which the middle half of the rounds lies\n\n{table}"
-    ))
+    let timed = Race::run("encoding", "release", &[&rounds.to_string()])?;
+    let counted = Race::run("allocations", "release", &["encoders"])?;
+    let mut text = timed.header()?;
+    wrap(
+        &mut text,
+        &format!(
+            "rounds    {rounds} of 1,000 events, the encoders in another order \
+             each, each once to warm up and then timed; medians, and between \
+             which the middle half of the rounds lies"
+        ),
+    );
+    text.push('\n');
+    text.push_str(&table(&timed.printed, &counted.printed));
+    Ok(text)
 }
 
 /// The table: nanoseconds and allocations an event.
 #[must_use]
-pub fn table(printed: &Printed) -> String {
+pub fn table(timed: &Printed, counted: &Printed) -> String {
     let mut names = vec!["ns an event"];
     for input in INPUTS {
         names.extend([input, "half", "allocs"]);
     }
     let mut table = Table::new(&names, 1);
-    for cells in printed.lines(&["times", INPUTS[0]]) {
+    for cells in timed.lines(&["times", INPUTS[0]]) {
         let Some(name) = cells.first() else { continue };
         let mut row = vec![name.clone()];
         for input in INPUTS {
-            let cell = |kind| printed.cell(&[kind, input, name]);
-            let times = cell("times").and_then(Quartiles::of);
-            let none = || "none".to_owned();
-            row.push(times.map_or_else(none, |it| format!("{:.1}", it.median)));
-            row.push(times.map_or_else(none, |it| {
-                format!("{:.1}–{:.1}", it.lower, it.upper)
-            }));
-            let count = cell("allocates").map(ToOwned::to_owned);
-            row.push(count.unwrap_or_else(none));
+            let samples = timed.samples(&["times", input, name]);
+            row.extend(match Quartiles::of(samples) {
+                Some(Quartiles { lower, median, upper }) => {
+                    [format!("{median:.1}"), format!("{lower:.1}–{upper:.1}")]
+                }
+                None => ["none", "none"].map(ToOwned::to_owned),
+            });
+            let of_1000 = counted.samples(&["allocates", input, name]);
+            row.push(match of_1000[..] {
+                [of_1000] => format!("{:.1}", of_1000 / 1000.0),
+                _ => "none".to_owned(),
+            });
         }
         table.row(row);
     }

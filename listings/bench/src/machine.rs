@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use crate::proc;
 use crate::program::Program;
+use crate::table::grouped;
 
 /// The lines above a table of figures: date, machine, system, versions.
 ///
@@ -20,6 +21,9 @@ pub fn header(programs: &[Program], profile: &str) -> io::Result<String> {
     let cores = thread::available_parallelism()?;
     let processor = field("/proc/cpuinfo", "model name")
         .unwrap_or_else(|| env::consts::ARCH.to_owned());
+    let flags = field("/proc/cpuinfo", "flags").unwrap_or_default();
+    let is_guest = flags.split(' ').any(|flag| flag == "hypervisor");
+    let cores = format!("{cores}{}", if is_guest { " virtual" } else { "" });
     let memory = proc::kib("/proc/meminfo", &["MemTotal"]).map_or_else(
         |_| String::new(),
         |kib| format!(", {} GiB of memory", kib.div_ceil(1024 * 1024)),
@@ -38,19 +42,39 @@ pub fn header(programs: &[Program], profile: &str) -> io::Result<String> {
     let rustc = Command::new(rustc).arg("--version").output()?.stdout;
     let rustc = String::from_utf8_lossy(&rustc);
     let system = env::consts::OS;
-    let mut text = format!(
-        "date      {date}\n\
-         machine   {processor}, {cores} cores{memory}, load {load}\n\
-         system    {system} {kernel}, huge pages: {huge}\n\
-         compiler  {}, profile {profile}\n",
-        rustc.trim(),
-    );
+    let mut text = String::new();
+    for line in [
+        format!("date      {date}"),
+        format!("machine   {processor}, {cores} cores{memory}, load {load}"),
+        format!("system    {system} {kernel}, huge pages: {huge}"),
+        format!("compiler  {}, profile {profile}", rustc.trim()),
+    ] {
+        wrap(&mut text, &line);
+    }
     for Program { name, packages, .. } in programs {
         if !packages.is_empty() {
             wrap(&mut text, &format!("{name}: {}", packages.join(", ")));
         }
     }
     Ok(text)
+}
+
+/// The data caches of the first processor; `None` where the system does not
+/// tell.
+#[must_use]
+pub fn caches() -> Option<String> {
+    let mut caches = Vec::new();
+    for index in 0..8 {
+        let folder = format!("/sys/devices/system/cpu/cpu0/cache/index{index}");
+        let Some(kind) = line(&format!("{folder}/type")) else { break };
+        if kind != "Instruction" {
+            let level = line(&format!("{folder}/level"))?;
+            let size = line(&format!("{folder}/size"))?;
+            let size = size.trim_end_matches('K').parse().ok()?;
+            caches.push(format!("L{level} {} KiB", grouped(size)));
+        }
+    }
+    (!caches.is_empty()).then(|| caches.join(", "))
 }
 
 /// The first of these lines that starts with `name`, behind its colon.

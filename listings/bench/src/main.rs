@@ -12,7 +12,7 @@ use bench::idle::{self, Plan};
 use bench::others::Contestant;
 use bench::program::Program;
 use bench::servers::{self, shown};
-use bench::{compare, contracts, decoder, encoder, machine, table};
+use bench::{compare, contracts, decoder, encoder, machine, proc, table};
 use clap::{Args, Parser, Subcommand};
 
 /// Measures servers of Server-Sent Events side by side.
@@ -38,8 +38,9 @@ enum Command {
     /// The same servers: what their processor time goes into. Needs `perf`
     ServersProfile(Servers),
     /// Bytes to events: the decoder beside other people's
-    Decoder(Rounds),
-    /// The decoder's instructions, by function. Needs `valgrind`
+    Decoder(Streams),
+    /// The decoder's instructions, by function, in one pass over a stream.
+    /// Needs `valgrind`
     DecoderProfile {
         /// Write the file that the book shows, too:
         /// listings/bench/transcripts/decoder-profile.txt
@@ -80,20 +81,19 @@ struct Idle {
 
 #[derive(Args)]
 struct Servers {
-    /// A package of this workspace, or an example, PACKAGE/EXAMPLE; the key
-    /// of other people's server, as `interop` has it; or a command [default:
-    /// those that the book compares]
+    /// A package of this workspace, or an example, PACKAGE/EXAMPLE, with more
+    /// arguments behind a space; the key of other people's server, as
+    /// `interop` has it; or a command [default: those that the book compares]
     #[arg(value_name = "SERVER")]
     servers: Vec<String>,
     /// How many readers: two or more, each count more than the one before
     #[arg(long, value_name = "N,…", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(2..))]
     readers: Vec<u32>,
-    /// How often each server is started
-    #[arg(long, default_value_t = 3,
-          value_parser = clap::value_parser!(u8).range(1..))]
-    rounds: u8,
-    /// For how long it is watched, or for how many events as take so long
+    /// How often each server is started [default: 3; for `servers-profile` 1]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
+    rounds: Option<u8>,
+    /// For how long it is watched each time
     #[arg(long, value_name = "TIME",
           value_parser = humantime::parse_duration)]
     watch: Option<Duration>,
@@ -102,6 +102,26 @@ struct Servers {
     profile: String,
     /// Write the files that the book shows, too:
     /// listings/bench/transcripts/NAME.txt and its plots
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Args)]
+struct Streams {
+    /// A stream, by its name in the tables [default: all]
+    #[arg(value_name = "STREAM")]
+    streams: Vec<String>,
+    /// How often each decoder is timed
+    #[arg(long, default_value_t = 41,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How the decoders are built: `release`, or `fat`, which optimizes
+    /// across crates
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Write the files that the book shows, too:
+    /// listings/bench/transcripts/NAME.txt and its plot. With another
+    /// profile the name has that of the profile, and there is no plot
     #[arg(long)]
     write: bool,
 }
@@ -163,8 +183,9 @@ fn run(command: Command) -> io::Result<()> {
         Command::ServersProfile(servers) => {
             ("servers-profile", servers.write, servers.profile()?)
         }
-        Command::Decoder(Rounds { rounds, write }) => {
-            ("decoder", write, decoder::measure(rounds)?)
+        Command::Decoder(streams) => {
+            let name = streams.transcript()?;
+            (name, streams.write, streams.measure()?)
         }
         Command::DecoderProfile { write } => {
             ("decoder-profile", write, decoder::profile()?)
@@ -202,6 +223,25 @@ fn command_line() -> String {
         .map(|arg| if arg.contains(' ') { format!("'{arg}'") } else { arg });
     let args = args.collect::<Vec<_>>().join(" ");
     format!("cargo run{release} -p bench -- {args}")
+}
+
+impl Streams {
+    /// The name of its transcript.
+    fn transcript(&self) -> io::Result<&'static str> {
+        let what = match (&*self.profile, self.streams.is_empty()) {
+            ("release", true) => return Ok("decoder"),
+            ("release", false) if !self.write => return Ok("decoder"),
+            ("fat", _) => return Ok("decoder-fat"),
+            ("release", false) => "--write: the book shows all streams",
+            _ => "--profile: release, or fat",
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+    }
+
+    fn measure(&self) -> io::Result<String> {
+        let streams: Vec<_> = self.streams.iter().map(|it| &**it).collect();
+        decoder::measure(self.rounds, &self.profile, &streams)
+    }
 }
 
 impl Idle {
@@ -253,12 +293,14 @@ struct Begun {
     counts: Vec<usize>,
     cores: Option<Cores>,
     rounds: u8,
+    /// What [`proc::stolen`] told at the beginning.
+    stolen: Option<[u64; 2]>,
 }
 
 impl Begun {
     fn measure<T>(
         &self,
-        measure: impl FnMut(&Program) -> io::Result<T>,
+        measure: impl FnMut(usize, &Program) -> io::Result<T>,
     ) -> Vec<servers::Measured<T>> {
         let of = self.rounds;
         let progress = |round, name: &str| {
@@ -267,26 +309,61 @@ impl Begun {
         };
         servers::rounds(&self.contestants, of.into(), progress, measure)
     }
+
+    /// Its lines, the last of them about what has happened since.
+    fn header(&self) -> String {
+        let stolen = || {
+            let [steal, all] = proc::stolen().ok()?;
+            let [steal_before, before] = self.stolen?;
+            let steal = steal.saturating_sub(steal_before) * 1000;
+            let share = steal.checked_div(all.saturating_sub(before))?;
+            let (whole, tenth) = (share / 10, share % 10);
+            Some(format!(
+                "stolen    {whole}.{tenth}% of the processors' time, by the \
+                 host meanwhile\n"
+            ))
+        };
+        format!("{}{}", self.header, stolen().unwrap_or_default())
+    }
+}
+
+/// Each set of packages once, with its first program's name, without what is
+/// an argument.
+fn distinct(contestants: &[Contestant]) -> Vec<Program> {
+    let mut programs: Vec<Program> = Vec::new();
+    for program in contestants.iter().filter_map(|c| c.program.as_ref().ok()) {
+        if programs.iter().all(|one| one.packages != program.packages) {
+            let mut program = program.clone();
+            if let Some(end) = program.name.find(" -") {
+                program.name.truncate(end);
+            }
+            programs.push(program);
+        }
+    }
+    programs
 }
 
 impl Servers {
-    fn begin(&self, counts: &[u32], rounds: u8) -> io::Result<Begun> {
+    fn begin(
+        &self,
+        counts: &[u32],
+        rounds: u8,
+        servers: impl Iterator<Item = String>,
+    ) -> io::Result<Begun> {
         let counts = match &*self.readers {
             [] => rising(counts)?,
             chosen => rising(chosen)?,
         };
-        let names: Vec<_> = match &*self.servers {
-            [] => servers::contestants().collect(),
-            chosen => chosen.iter().map(String::as_str).collect(),
+        let rounds = self.rounds.unwrap_or(rounds);
+        let names = match &*self.servers {
+            [] => servers.collect(),
+            chosen => chosen.to_vec(),
         };
         let contestants: Vec<_> = names
-            .into_iter()
+            .iter()
             .map(|name| Contestant::find(name, &self.profile))
             .collect::<io::Result<_>>()?;
-        let programs: Vec<_> = contestants
-            .iter()
-            .filter_map(|one| one.program.clone().ok())
-            .collect();
+        let programs = distinct(&contestants);
         let header = machine::header(&programs, &self.profile)?;
         // A descriptor a reader, here and in the servers, which inherit this.
         let descriptors = rlimit::increase_nofile_limit(u64::MAX)?;
@@ -298,82 +375,106 @@ impl Servers {
             table::grouped(descriptors),
             servers::placed(cores),
         );
-        Ok(Begun { contestants, header, counts, cores, rounds })
+        let stolen = proc::stolen().ok();
+        Ok(Begun { contestants, header, counts, cores, rounds, stolen })
     }
 
     fn idle(&self) -> io::Result<String> {
-        let begun = self.begin(&[100, 1000, 10_000], self.rounds)?;
-        let watched = self.watch.unwrap_or(Duration::from_secs(3));
+        let heartbeat = servers::idle::heartbeat();
+        let watched = self.watch.unwrap_or(heartbeat);
+        if watched.is_zero()
+            || !watched.as_millis().is_multiple_of(heartbeat.as_millis())
+        {
+            let what = format!(
+                "--watch: a multiple of {heartbeat:?}, so that each reader is \
+                 given as many heartbeats as every other"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let servers = servers::contestants();
+        let begun = self.begin(&[100, 1000, 10_000], 3, servers)?;
         let plan = servers::idle::Plan {
             counts: begun.counts.clone(),
+            once_above: 1000,
             watched,
             cores: begun.cores,
         };
-        let measured =
-            begun.measure(|program| servers::idle::round(program, &plan));
+        let measured = begun.measure(|round, program| {
+            servers::idle::round(round, program, &plan)
+        });
         let tables = servers::idle::tables(&measured, &plan);
-        let header = &begun.header;
+        let header = begun.header();
+        let once = table::grouped(plan.once_above as u64);
         Ok(format!(
-            "{header}readers   a heartbeat every 2s, watched for {watched:?}\
-             \n\n{tables}"
+            "{header}readers   a heartbeat every {heartbeat:?}, watched for \
+             {watched:?}; above {once} in one round\n\n{tables}"
         ))
     }
 
     /// 20,000 events a second in all, however many readers share them.
-    fn load_of(&self, begun: &Begun, readers: usize) -> servers::load::Plan {
-        let watched = self.watch.unwrap_or(Duration::from_secs(3));
+    fn load_of(
+        &self,
+        begun: &Begun,
+        readers: usize,
+        watched: Duration,
+    ) -> servers::load::Plan {
         let a_second = u32::try_from(readers).unwrap_or(u32::MAX);
-        let events = watched.as_micros() / 50;
         servers::load::Plan {
             readers,
             every: Duration::from_micros(50) * a_second,
-            events: u64::try_from(events).unwrap_or(u64::MAX),
+            watched: self.watch.unwrap_or(watched),
             cores: begun.cores,
         }
     }
 
     fn profile(&self) -> io::Result<String> {
-        let begun = self.begin(&[1000], 1)?;
-        let mut text = begun.header.clone();
+        let ours = servers::ours().map(ToOwned::to_owned);
+        let servers = ours.chain(servers::contestants());
+        let begun = self.begin(&[1000], 1, servers)?;
+        let mut text = String::new();
         for &readers in &begun.counts {
-            let plan = self.load_of(&begun, readers);
+            let plan = self.load_of(&begun, readers, Duration::from_secs(3));
             let measured = begun
-                .measure(|program| servers::profile::round(program, &plan));
+                .measure(|_, program| servers::profile::round(program, &plan));
             let table = servers::profile::table(&measured);
             let readers = table::grouped(readers as u64);
             // A `String` takes whatever is written to it.
             let _ = write!(
                 text,
-                "readers   {readers}, an event every {:?} for each\n\n{table}",
-                plan.every,
+                "\n{readers} readers, an event every {:?} for each, watched \
+                 for {:?}\n\n{table}",
+                plan.every, plan.watched,
             );
         }
-        Ok(text)
+        Ok(format!("{}{text}", begun.header()))
     }
 
     fn load(&self) -> io::Result<String> {
-        let begun = self.begin(&[100, 1000], self.rounds)?;
-        let mut text = begun.header.clone();
+        let begun = self.begin(&[100, 1000], 3, servers::contestants())?;
+        let mut text = String::new();
         for &readers in &begun.counts {
-            let plan = self.load_of(&begun, readers);
-            let measured =
-                begun.measure(|program| servers::load::round(program, &plan));
+            let plan = self.load_of(&begun, readers, Duration::from_secs(2));
+            let measured = begun
+                .measure(|_, program| servers::load::round(program, &plan));
             let table = servers::load::table(&measured, &plan);
-            let events = table::grouped(plan.events);
             // A `String` takes whatever is written to it.
             let _ = write!(
                 text,
-                "\nAn event every {:?} for each reader, until {events} \
-                 are delivered\n\n{table}",
-                plan.every,
+                "\nAn event every {:?} for each reader, counted for {:?}\n\n\
+                 {table}",
+                plan.every, plan.watched,
             );
         }
-        Ok(text)
+        Ok(format!("{}{text}", begun.header()))
     }
 
     fn delay(&self) -> io::Result<String> {
-        let begun = self.begin(&[1000], self.rounds)?;
-        let watched = self.watch.unwrap_or(Duration::from_secs(8));
+        let least = format!("bench/{}", servers::LEAST);
+        let servers = servers::contestants().map(|name| {
+            if name == least { format!("{name} --due") } else { name }
+        });
+        let begun = self.begin(&[1000], 3, servers)?;
+        let watched = self.watch.unwrap_or(Duration::from_secs(6));
         let [readers] = *begun.counts else {
             let what = "--readers: one count";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
@@ -386,12 +487,12 @@ impl Servers {
             cores: begun.cores,
         };
         let measured =
-            begun.measure(|program| servers::delay::round(program, &plan));
-        let table = servers::delay::table(&measured);
-        let header = &begun.header;
+            begun.measure(|_, program| servers::delay::round(program, &plan));
+        let tables = servers::delay::tables(&measured);
+        let header = begun.header();
         Ok(format!(
             "{header}readers   {}, an event every {every:?} for each, watched \
-             for {watched:?}\n\n{table}",
+             for {watched:?}\ndelays    in milliseconds\n\n{tables}",
             table::grouped(readers as u64),
         ))
     }

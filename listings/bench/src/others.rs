@@ -41,6 +41,11 @@ pub fn keys() -> impl Iterator<Item = &'static str> {
     peers::SERVERS.iter().filter(|peer| !peer.is_ours()).map(|peer| peer.key)
 }
 
+/// What they are called in a table.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(_, name, _)| *name)
+}
+
 impl Contestant {
     /// A server of other people by its key, or what [`Program::find`] finds.
     ///

@@ -7,7 +7,7 @@
 //! Markdown takes it for. It is as wide as a phone, and scales.
 //!
 //! Colour is never the only mark: what is ours is filled and named in bold,
-//! what is another's is hatched, a floor is an outline.
+//! what is another's is hatched, what both are compared with is an outline.
 
 use std::fmt::{self, Write as _};
 
@@ -32,7 +32,7 @@ pub enum Whose {
     Ours,
     /// Somebody else's: hatched.
     Theirs,
-    /// What nobody can undercut: an outline.
+    /// What the others are compared with, such as a floor: an outline.
     Floor,
 }
 

@@ -84,6 +84,26 @@ pub fn processor_time(process: u32) -> io::Result<Duration> {
     Err(about(&format!("/proc/{process}"), &"there is none on this system"))
 }
 
+/// How many ticks of the processors' time were given to other guests of the
+/// same host, and how many there were in all, since this system began:
+/// `steal` of proc(5).
+///
+/// # Errors
+/// If the system does not tell.
+pub fn stolen() -> io::Result<[u64; 2]> {
+    let path = "/proc/stat";
+    let text = fs::read_to_string(path).map_err(|error| about(path, &error))?;
+    let fields = text.lines().find_map(|line| line.strip_prefix("cpu "));
+    let fields = fields.unwrap_or_default().split_whitespace();
+    // What follows them, guests of this system's own, is in the first two.
+    let ticks: Vec<u64> =
+        fields.take(8).map_while(|field| field.parse().ok()).collect();
+    let [.., steal] = ticks[..] else {
+        return Err(about(path, &"no line cpu"));
+    };
+    Ok([if ticks.len() == 8 { steal } else { 0 }, ticks.iter().sum()])
+}
+
 fn about(path: &str, error: &dyn Display) -> io::Error {
     io::Error::other(format!("{path}: {error}"))
 }

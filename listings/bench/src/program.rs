@@ -68,38 +68,46 @@ pub struct Program {
 
 impl Program {
     /// A package of this workspace or an example, `PACKAGE/EXAMPLE`, which is
-    /// built first; or a command, its words separated by spaces.
+    /// built first, and more arguments for it; or any other command. Words
+    /// are separated by spaces.
     ///
     /// # Errors
     /// If it cannot be built, or `text` has no word.
     pub fn find(text: &str, profile: &str) -> io::Result<Self> {
         let members = cargo::members()?;
-        let (package, example) = match text.split_once('/') {
+        let mut words = text.split_whitespace();
+        let unnamed = || io::Error::other("a program must have a name");
+        let first = words.next().ok_or_else(unnamed)?;
+        let more = words.clone().map(OsString::from);
+        let (package, example) = match first.split_once('/') {
             Some((package, example)) => (package, Some(example)),
-            None => (text, None),
+            None => (first, None),
         };
         if members.contains(package) {
             let exe = cargo::build(package, example, profile)?;
-            if let Some(example) = example {
-                let name = example.to_owned();
-                return Ok(Self { name, packages: vec![], exe, args: vec![] });
+            let name = [example.unwrap_or(package)].into_iter().chain(words);
+            let name = name.collect::<Vec<_>>().join(" ");
+            if example.is_some() {
+                let args = more.collect();
+                return Ok(Self { name, packages: vec![], exe, args });
             }
             let direct = cargo::tree(package, &["--depth=1"])?;
             return Ok(Self {
-                name: package.to_owned(),
+                name,
                 packages: cargo::foreign(direct, &members).collect(),
                 exe,
-                args: vec!["server".into()],
+                args: [OsString::from("server")]
+                    .into_iter()
+                    .chain(more)
+                    .collect(),
             });
         }
-        let mut words = text.split_whitespace();
-        let unnamed = || io::Error::other("a program must have a name");
-        let exe = PathBuf::from(words.next().ok_or_else(unnamed)?);
+        let exe = PathBuf::from(first);
         let name = exe.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Self {
             name: name.into_owned(),
             packages: Vec::new(),
-            args: words.map(OsString::from).collect(),
+            args: more.collect(),
             exe,
         })
     }
@@ -264,17 +272,6 @@ pub struct Running {
     stream: Stream,
 }
 
-/// What a server costs, all its processes together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
-    /// Memory, in KiB: proc(5) calls it `Pss`. A page that several processes
-    /// have in common counts in part for each.
-    pub memory: u64,
-    /// Time on a processor since it began, in the program and in the kernel
-    /// for it.
-    pub processor: Duration,
-}
-
 // ANCHOR: usage
 /// What a process holds at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,22 +311,20 @@ impl Running {
         self.process.child.id()
     }
 
-    /// What it has taken, and what it holds now, with all processes that it
-    /// started.
+    /// The memory that it holds now, with all processes that it started, in
+    /// KiB: proc(5) calls it `Pss`. A page that several processes have in
+    /// common counts in part for each.
     ///
     /// # Errors
     /// If it has ended, and everywhere but on Linux.
-    pub fn cost(&self) -> io::Result<Cost> {
-        let mut cost = Cost { memory: 0, processor: Duration::ZERO };
-        for process in proc::family(self.process.child.id())? {
-            let rollup = format!("/proc/{process}/smaps_rollup");
-            cost.memory += proc::kib(&rollup, &["Pss"])?;
-            cost.processor += proc::processor_time(process)?;
-        }
-        Ok(cost)
+    pub fn memory(&self) -> io::Result<u64> {
+        let family = proc::family(self.process.child.id())?.into_iter();
+        let rollup = |process| format!("/proc/{process}/smaps_rollup");
+        family.map(|process| proc::kib(&rollup(process), &["Pss"])).sum()
     }
 
-    /// The processor time that it has taken: [`Cost::processor`].
+    /// The time that it has had on a processor since it began, with all
+    /// processes that it started, in the program and in the kernel for it.
     ///
     /// # Errors
     /// If it has ended, and everywhere but on Linux.

@@ -2,10 +2,14 @@
 //! in a workspace of their own, `interop/peers/rust`, with its lock file.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
+
+use crate::machine::{self, wrap};
+use crate::proc;
+use crate::table::grouped;
 
 /// What such a program printed: lines whose cells stand between tabs.
 #[derive(Clone, Debug, Default)]
@@ -20,15 +24,6 @@ impl Printed {
         let cells =
             |line: &str| line.split('\t').map(ToOwned::to_owned).collect();
         Self { lines: text.lines().map(cells).collect() }
-    }
-
-    /// Builds the program and runs it.
-    ///
-    /// # Errors
-    /// If cargo or the program fails.
-    pub fn by(program: &str, rounds: u32) -> io::Result<Self> {
-        let mut command = Command::new(build(program)?);
-        run(command.arg(rounds.to_string())).map(|text| Self::new(&text))
     }
 
     /// What stands behind these first cells, in each line that has them.
@@ -48,6 +43,14 @@ impl Printed {
         cells.first()?.first().map(String::as_str)
     }
 
+    /// The numbers between spaces in such a cell; none if one is no number.
+    #[must_use]
+    pub fn samples(&self, first: &[&str]) -> Vec<f64> {
+        let cell = self.cell(first).unwrap_or_default();
+        let samples = cell.split(' ').map(|sample| sample.parse().ok());
+        samples.collect::<Option<_>>().unwrap_or_default()
+    }
+
     /// The versions of the crates, for the lines above a table.
     #[must_use]
     pub fn versions(&self) -> String {
@@ -64,11 +67,114 @@ impl Printed {
     }
 }
 
-/// Builds a program; its path.
+// ANCHOR: keep
+/// What glibc's allocator is told: to give no memory back to the system while
+/// the program runs. Otherwise it would depend on who ran before whether a
+/// run gets new pages, with a page fault for each.
+const KEEP: [(&str, &str); 2] = [
+    ("MALLOC_TRIM_THRESHOLD_", "1073741824"),
+    ("MALLOC_MMAP_THRESHOLD_", "33554432"),
+];
+// ANCHOR_END: keep
+
+/// A measurement by one of the programs.
+#[derive(Debug)]
+pub struct Race {
+    /// What it printed.
+    pub printed: Printed,
+    profile: String,
+    /// The share of the processors' time that others had.
+    stolen: Option<f64>,
+}
+
+impl Race {
+    /// Builds the program and runs it.
+    ///
+    /// # Errors
+    /// If cargo or the program fails.
+    pub fn run(
+        program: &str,
+        profile: &str,
+        args: &[&str],
+    ) -> io::Result<Self> {
+        let mut command = Command::new(build(program, profile)?);
+        command.args(args).envs(KEEP);
+        let before = proc::stolen().ok();
+        let printed = Printed::new(&run(&mut command)?);
+        let stolen = before.zip(proc::stolen().ok()).map(share);
+        Ok(Self { printed, profile: profile.to_owned(), stolen })
+    }
+
+    /// The lines above its tables.
+    ///
+    /// # Errors
+    /// If rustc does not tell its version, or there is no such profile.
+    pub fn header(&self) -> io::Result<String> {
+        let mut text = header(&self.profile)?;
+        let mut line = |name: &str, what: &str| {
+            wrap(&mut text, &format!("{name:<9} {what}"));
+        };
+        if let Some(caches) = machine::caches() {
+            line("caches", &caches);
+        }
+        line("crates", &self.printed.versions());
+        let [trim, mmap] = KEEP.map(|(name, value)| format!("{name}={value}"));
+        line("allocator", &format!("{trim} {mmap}"));
+        let count = |name| {
+            let count = self.printed.cell(&[name])?.parse().ok()?;
+            Some(grouped(count))
+        };
+        let runs = count("clock").unwrap_or_default();
+        let faults = count("faults").map_or_else(String::new, |faults| {
+            format!(", with {faults} page faults in them")
+        });
+        let stolen = self.stolen.map_or_else(String::new, |share| {
+            format!("; {:.1}% of the processors' time stolen", share * 100.0)
+        });
+        line("clock", &format!("{runs} timed runs{faults}{stolen}"));
+        Ok(text)
+    }
+}
+
+/// What of the time between two looks was stolen.
+fn share(
+    ([stolen, all], [stolen_then, all_then]): ([u64; 2], [u64; 2]),
+) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "ticks of an hour or so")]
+    let [more, of] = [stolen_then - stolen, all_then - all].map(|n| n as f64);
+    if of > 0.0 { more / of } else { 0.0 }
+}
+
+/// Machine and compiler, and how it optimizes.
+///
+/// # Errors
+/// If rustc does not tell its version, or there is no such profile.
+pub fn header(profile: &str) -> io::Result<String> {
+    let mut text = machine::header(&[], profile)?;
+    wrap(&mut text, &format!("built     {}", settings(profile)?));
+    Ok(text)
+}
+
+/// The settings of a profile, as the programs' manifest has them.
+fn settings(profile: &str) -> io::Result<String> {
+    let manifest = fs::read_to_string(workspace().join("Cargo.toml"))?;
+    let head = format!("[profile.{profile}]\n");
+    let (_, settings) = manifest.split_once(&head).ok_or_else(|| {
+        io::Error::other(format!("interop/peers/rust has no {head}"))
+    })?;
+    let settings = settings.lines().take_while(|line| !line.is_empty());
+    Ok(settings.collect::<Vec<_>>().join(", "))
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/peers/rust")
+}
+
+/// Builds a program, with a profile of its workspace; its path.
 ///
 /// # Errors
 /// If cargo fails.
-pub fn build(program: &str) -> io::Result<PathBuf> {
+pub fn build(program: &str, profile: &str) -> io::Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| here.join("../../target"), PathBuf::from);
@@ -78,13 +184,13 @@ pub fn build(program: &str) -> io::Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--locked", "--release"])
+        .args(["build", "--quiet", "--locked", "--profile", profile])
         .args(["--bin", program, "--target-dir"])
         .arg(&target)
-        .current_dir(here.join("../interop/peers/rust"));
+        .current_dir(workspace());
     run(&mut command)?;
     let name = format!("{program}{}", env::consts::EXE_SUFFIX);
-    Ok(target.join("release").join(name))
+    Ok(target.join(profile).join(name))
 }
 
 /// Runs a command; what it prints. What it complains of goes where this
@@ -108,7 +214,7 @@ pub fn run(command: &mut Command) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The median and the quartiles of samples between spaces.
+/// The median and the quartiles of samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quartiles {
     /// A quarter of the samples is less.
@@ -120,13 +226,9 @@ pub struct Quartiles {
 }
 
 impl Quartiles {
-    /// `None` if there are no samples, or one is no number.
+    /// `None` if there are no samples.
     #[must_use]
-    pub fn of(samples: &str) -> Option<Self> {
-        let mut samples = samples
-            .split_whitespace()
-            .map(|sample| sample.parse().ok())
-            .collect::<Option<Vec<f64>>>()?;
+    pub fn of(mut samples: Vec<f64>) -> Option<Self> {
         samples.sort_unstable_by(f64::total_cmp);
         let last = samples.len().checked_sub(1)?;
         let quarter = last / 4;
@@ -135,15 +237,5 @@ impl Quartiles {
             median: samples[last / 2],
             upper: samples[last - quarter],
         })
-    }
-
-    /// All three, as multiples of this.
-    #[must_use]
-    pub fn over(self, unit: f64) -> Self {
-        Self {
-            lower: self.lower / unit,
-            median: self.median / unit,
-            upper: self.upper / unit,
-        }
     }
 }

@@ -132,7 +132,7 @@ const SMALL: [&str; 4] = ["--rounds", "1", "--profile", "dev"];
 
 #[test]
 fn idle_readers_of_servers_are_watched() {
-    let args = ["servers-idle", "--readers", "3", "--watch", "3s"];
+    let args = ["servers-idle", "--readers", "3"];
     let ran =
         bench(&examples(), &[&args[..], &OURS_AND_LEAST, &SMALL].concat());
     assert!(ran.status.success(), "{ran:?}");
@@ -150,7 +150,7 @@ fn idle_readers_of_servers_are_watched() {
                 assert!(median >= 1.0, "{table}");
             }
             assert_eq!(readers, "3", "{table}");
-            assert!(both.contains(" to "), "{table}");
+            assert_eq!(both, "once", "{table}");
             let is_least = name == "least" && title == "processor";
             assert!(!is_least || times == "1.0", "{table}");
         }
@@ -180,18 +180,74 @@ fn events_are_counted_for_the_processor_time_they_take() {
 }
 
 #[test]
-fn delays_are_told_by_the_row_that_events_are_in() {
-    let args = ["servers-delay", "--readers", "3", "--watch", "4s"];
-    let ran =
-        bench(&examples(), &[&args[..], &OURS_AND_LEAST, &SMALL].concat());
+fn delays_are_told_by_the_timetable() {
+    let args = ["servers-delay", "--readers", "3", "--watch", "1s"];
+    let servers = ["ch01-sockets -q", "ch02-blocking", "bench/least --due"];
+    let ran = bench(&examples(), &[&args[..], &servers, &SMALL].concat());
     assert!(ran.status.success(), "{ran:?}");
     let table = text(&ran.stdout);
-    let rows = rows_of(&table, "delay in ms");
-    assert_eq!(rows.len(), 2, "{table}");
-    for cells in rows.values() {
-        assert_eq!(cells.len(), 7, "{table}");
-        assert!(["own", "shared", "drifts"].contains(&&*cells[0]), "{table}");
+    for (title, name) in [
+        ("no timetable", "ch01-sockets -q"),
+        ("own timetables", "ch02-blocking"),
+        ("shared timetable", "least --due"),
+    ] {
+        let rows = rows_of(&table, title);
+        assert_eq!(rows.len(), 1, "{table}");
+        let [sent, cpu, parts @ .., in_line] = &rows[name][..] else {
+            panic!("{table}")
+        };
+        assert!(sent.ends_with('%') && cpu.ends_with('%'), "{table}");
+        let [half, most, once, longest] = parts else { panic!("{table}") };
+        assert_eq!(once, "once");
+        let numbers = [half, most, longest, in_line];
+        let numbers = numbers.map(|cell| bench::table::number(cell).unwrap());
+        assert!(numbers[..3].is_sorted(), "{table}");
+        assert!(numbers[3] > 0.0, "{table}");
     }
+    // What its data tell is measured without its timetable.
+    let told = &rows_of(&table, "told by the data")["least --due"];
+    let told: Vec<_> =
+        told.iter().map(|cell| bench::table::number(cell).unwrap()).collect();
+    assert_eq!(told.len(), 4, "{table}");
+    assert!(told.is_sorted() && told[0] > 0.0, "{table}");
+    assert!(told[0] < 1000.0, "{table}");
+}
+
+#[test]
+fn a_watch_that_cuts_through_heartbeats_is_refused() {
+    for watch in ["3s", "1ms", "0s"] {
+        let args = ["servers-idle", "--watch", watch, "bench/least"];
+        let ran = bench(&examples(), &args);
+        assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+        let stderr = text(&ran.stderr);
+        assert!(stderr.contains("--watch: a multiple of 2s"), "{stderr}");
+    }
+}
+
+/// One that serves in every other round only has its figure, which says so.
+#[test]
+fn a_server_that_fails_at_times_is_marked() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let least = examples().join("least");
+    let script = format!(
+        "if test -e was; then rm was; exec false; fi\ntouch was\n\
+         exec '{}' \"$@\"\n",
+        least.display()
+    );
+    fs::write(folder.join("other.sh"), script).unwrap();
+    let args = ["servers-load", "--readers", "4", "--watch", "100ms"];
+    let args = [&args[..], &["sh other.sh", "--rounds", "2"]].concat();
+    let ran = bench(folder, &args);
+    assert!(ran.status.success(), "{ran:?}");
+    let table = text(&ran.stdout);
+    let rows = rows_of(&table, "4 readers");
+    let [why] = &rows["sh"][..] else { panic!("{table}") };
+    assert!(why.starts_with("in 1 of 2 rounds: no line"), "{table}");
+    assert_eq!(rows["sh (1 of 2)"].len(), 6, "{table}");
+    let plots = bench::servers::shown::plots("servers-load", &table);
+    let [(_, svg)] = &plots[..] else { panic!("{plots:?}") };
+    assert_eq!(svg.matches("plot-name").count(), 1, "{svg}");
+    assert!(svg.contains(">sh (1 of 2)<"), "{svg}");
 }
 
 /// What cannot be measured is a row, and the others are measured.

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bench::crowd::{Crowd, Heard};
 use bench::reader::Stream;
@@ -176,8 +176,49 @@ fn a_reader_that_is_given_nothing_is_told() {
     let mut crowd = Crowd::of(stream).unwrap();
     crowd.grow_to(3, Duration::ZERO).unwrap();
     let start = Instant::now();
-    let error = crowd
-        .listen(|| start.elapsed() > Duration::from_millis(300), |_| ())
-        .unwrap_err();
+    let deadline = Duration::from_millis(300);
+    crowd.listen(|| start.elapsed() > deadline, |_| ()).unwrap();
+    let error = crowd.all_are_served(Duration::ZERO).unwrap_err();
     assert!(error.to_string().starts_with("reader 2: nothing in "));
+}
+
+/// Awake or not, it hears the same; and what an arrival can have waited is
+/// never less than what it has.
+#[test]
+fn the_error_of_an_arrival_is_no_less_than_its_wait() {
+    for is_awake in [false, true] {
+        // Written together, when the crowd has not asked for a while.
+        let gate = Arc::new(Barrier::new(2));
+        let open = Arc::clone(&gate);
+        let stream = server(move |_, socket| {
+            socket.write_all(PLAIN.as_bytes()).unwrap();
+            gate.wait();
+            let since = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+            let data = format!("due {}, event 7", since.as_nanos());
+            let block = format!("data: {data}\n\n");
+            socket.write_all(block.as_bytes()).unwrap();
+            gate.wait();
+            stay(socket);
+        });
+        let mut crowd = Crowd::of(stream).unwrap();
+        if is_awake {
+            crowd.stay_awake();
+        }
+        crowd.grow_to(1, Duration::ZERO).unwrap();
+        open.wait();
+        open.wait();
+        let wait = Duration::from_millis(20);
+        thread::sleep(wait);
+        let heard = std::cell::Cell::new(None);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let is_over = || heard.get().is_some() || Instant::now() > deadline;
+        crowd.listen(is_over, |one| heard.set(Some(one))).unwrap();
+        let one = heard.get().unwrap();
+        assert_eq!(one.heard, Heard::Event(7));
+        assert!(one.in_line >= wait, "{one:?}");
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let due = Duration::from_nanos(one.due.unwrap());
+        assert!(now.saturating_sub(due) >= wait, "{one:?}");
+        assert!(crowd.reading() > Duration::ZERO);
+    }
 }

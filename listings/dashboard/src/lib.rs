@@ -116,6 +116,9 @@ enum Role {
         /// The most readers at once [default: the chapter's own limit]
         #[arg(long, value_name = "N", value_parser = readers)]
         max_readers: Option<NonZeroUsize>,
+        /// Print where it listens, and no line more
+        #[arg(long, short)]
+        quiet: bool,
         #[arg(long, hide = true)]
         until_stdin_closes: bool,
     },
@@ -220,8 +223,12 @@ pub fn run_under(
             serve,
             heartbeat,
             max_readers,
+            quiet,
             until_stdin_closes,
         }) => {
+            if quiet {
+                say::only_once();
+            }
             run_server(chapter, &serve, until_stdin_closes, |listener, stop| {
                 Server {
                     listener,

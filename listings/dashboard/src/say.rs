@@ -3,6 +3,7 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{mem, thread};
@@ -32,6 +33,17 @@ static QUEUE: Mutex<Queue> = Mutex::new(Queue {
     writing: false,
 });
 static CHANGED: Condvar = Condvar::new();
+
+/// Only the first line is printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
+/// It was.
+static SAID: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is said but the first line, which tells where a server
+/// listens. The others are not even put together.
+pub(crate) fn only_once() {
+    QUIET.store(true, Ordering::Relaxed);
+}
 
 impl Queue {
     fn lock() -> MutexGuard<'static, Self> {
@@ -66,6 +78,10 @@ fn wait(
 ///
 /// What waits to be read is given 200 ms before [`run`](crate::run) returns.
 pub fn say(line: impl Display) {
+    let quiet = QUIET.load(Ordering::Relaxed);
+    if quiet && SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let line = line.to_string();
     let mut queue = Queue::lock();
     if !queue.started {

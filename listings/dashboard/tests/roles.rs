@@ -361,6 +361,25 @@ fn a_server_that_ignores_its_stop_signal_is_cut_off() {
 }
 
 #[test]
+fn a_quiet_server_tells_where_it_listens_and_no_more() {
+    let mut server = Role::clock(&[
+        "server",
+        "--quiet",
+        "--addr=127.0.0.1:0",
+        "--every=20ms",
+        "--until-stdin-closes",
+    ]);
+    let line = server.line();
+    let url = line.strip_prefix("Server running at ").unwrap().trim();
+    let output = clock(&["client", "--events", "3", url]);
+    assert!(output.status.success());
+    server.input = None;
+    assert!(server.end().success());
+    assert_eq!(server.line(), "");
+    assert_eq!(server.errors(), "");
+}
+
+#[test]
 fn a_server_nobody_reads_goes_on_and_tells_what_is_missing() {
     let (mut server, url) = Role::server();
     // Each tick prints a line for each of them: soon more than fits.

@@ -3,10 +3,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{LEAST, Measured, Rows, fixed, median, three, times};
+use super::{
+    LEAST, Measured, Rows, crowd, median, percent, share, three, times,
+};
 use crate::cores::Cores;
-use crate::crowd::{Crowd, Heard};
-use crate::proc;
+use crate::crowd::Heard;
 use crate::program::{Given, Program};
 use crate::table::grouped;
 
@@ -17,20 +18,10 @@ pub struct Plan {
     pub readers: usize,
     /// From one event to the next, for each reader.
     pub every: Duration,
-    /// Events that all readers together are given while it is measured.
-    pub events: u64,
+    /// For how long what they are given is counted.
+    pub watched: Duration,
     /// Where it all runs.
     pub cores: Option<Cores>,
-}
-
-impl Plan {
-    /// How long a server takes for the events that keeps up with the plan, in
-    /// seconds.
-    pub(super) fn watched(&self) -> f64 {
-        let a_reader = self.events / (self.readers as u64).max(1);
-        let rounds = u32::try_from(a_reader).unwrap_or(u32::MAX);
-        (self.every * rounds).as_secs_f64()
-    }
 }
 
 /// What it took.
@@ -42,8 +33,8 @@ pub struct Load {
     pub passed: Duration,
     /// The server's processor time.
     pub server: Duration,
-    /// The crowd's processor time.
-    pub crowd: Duration,
+    /// The part of that in which the crowd was reading.
+    pub reading: Duration,
 }
 
 impl Load {
@@ -66,15 +57,13 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(super) const OPENING: Duration = Duration::from_secs(1);
 /// What the first events cost is not counted.
 pub(super) const WARM_UP: Duration = Duration::from_secs(1);
-/// A server that is slower than this has no figure.
-const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts the server, opens the readers, and counts until they have been
-/// given so many events.
+/// Starts the server, opens the readers, and counts for a while what they are
+/// given.
 ///
 /// # Errors
-/// If a reader is refused, cut off, or given wrong events; if it all takes too
-/// long; and where the system does not tell what a process takes.
+/// If a reader is refused, cut off, or given wrong events, or none; and where
+/// the system does not tell what a process takes.
 pub fn round(program: &Program, plan: &Plan) -> io::Result<Load> {
     let mut server = program.start_with(&Given {
         readers: plan.readers,
@@ -82,34 +71,23 @@ pub fn round(program: &Program, plan: &Plan) -> io::Result<Load> {
         heartbeat: HEARTBEAT,
         cores: plan.cores,
     })?;
-    let mut crowd = Crowd::of(server.stream().clone())?;
+    let mut crowd = crowd(&server, plan.cores)?;
     let mut measure = || {
         crowd.grow_to(plan.readers, OPENING)?;
         crowd.warm_up(WARM_UP)?;
-
-        let ours = || proc::processor_time(std::process::id());
-        let (start, server_before, ours_before) =
-            (Instant::now(), server.processor()?, ours()?);
-        let events = std::cell::Cell::new(0);
+        let (read, before) = (crowd.reading(), server.processor()?);
+        let (start, mut events) = (Instant::now(), 0);
         crowd.listen(
-            || events.get() >= plan.events || start.elapsed() > PATIENCE,
-            |one| {
-                let is_event = matches!(one.heard, Heard::Event(_));
-                events.update(|count| count + u64::from(is_event));
-            },
+            || start.elapsed() >= plan.watched,
+            |one| events += u64::from(matches!(one.heard, Heard::Event(_))),
         )?;
-        let (passed, events) = (start.elapsed(), events.get());
-        if events < plan.events {
-            let (events, of) = (grouped(events), grouped(plan.events));
-            return Err(io::Error::other(format!(
-                "{events} of {of} events in {passed:.0?}"
-            )));
-        }
-        let server = server.processor()?.saturating_sub(server_before);
-        let crowd = ours()?.saturating_sub(ours_before);
-        Ok(Load { events, passed, server, crowd })
+        let passed = start.elapsed();
+        let server = server.processor()?.saturating_sub(before);
+        let reading = crowd.reading().saturating_sub(read);
+        crowd.all_are_served(Duration::ZERO)?;
+        Ok(Load { events, passed, server, reading })
     };
-    measure().map_err(|error| server.explain(&error))
+    measure().map_err(|error: io::Error| server.explain(&error))
 }
 
 /// A table of what came of one plan.
@@ -138,24 +116,17 @@ pub fn table(measured: &[Measured<Load>], plan: &Plan) -> String {
             let a_second = |load: &Load| load.a_second() * 1000;
             let [median_is, both] = three(fine, 0, a_second);
             let delivered = median(fine, |load| rate(load.events, load.passed));
+            let crowd =
+                fine.iter().map(|load| share(load.reading, load.passed));
             vec![
                 grouped(delivered),
                 median_is,
                 both,
                 times(least, median(fine, Load::a_second)),
-                percent(fine, |load| load.server),
-                percent(fine, |load| load.crowd),
+                percent(median(fine, |load| share(load.server, load.passed))),
+                percent(crowd.max().unwrap_or(0)),
             ]
         });
     }
     rows.text()
-}
-
-/// The median share of one processor.
-fn percent(rounds: &[Load], of: fn(&Load) -> Duration) -> String {
-    let share = median(rounds, |load| {
-        let share = of(load).as_nanos() * 100_000 / load.passed.as_nanos();
-        u64::try_from(share).unwrap_or(u64::MAX)
-    });
-    format!("{}%", fixed(share, 0))
 }

@@ -13,20 +13,29 @@ pub mod profile;
 pub mod shown;
 
 use std::io;
+use std::time::Duration;
 
 use crate::cores::Cores;
+use crate::crowd::Crowd;
 use crate::idle::spread;
 use crate::others::{self, Contestant};
-use crate::program::Program;
+use crate::program::{Program, Running};
 use crate::table::{Table, grouped};
 
 /// What a server does at least, measured along: the ratios are to it.
 pub const LEAST: &str = "least";
 
-/// Who is measured if nobody is named: the chapters, the others, the least.
-pub fn contestants() -> impl Iterator<Item = &'static str> {
-    let ours = crate::CHAPTERS.into_iter().chain(["ch05-browser"]);
-    ours.chain(others::keys()).chain(["bench/least"])
+/// Who is measured if nobody is named: the chapters, which then print nothing
+/// either, the others, the least.
+pub fn contestants() -> impl Iterator<Item = String> {
+    let ours = ours().map(|name| format!("{name} -q"));
+    let others = others::keys().map(ToOwned::to_owned);
+    ours.chain(others).chain([format!("bench/{LEAST}")])
+}
+
+/// The chapters as they are: they print a line for each event of each reader.
+pub fn ours() -> impl Iterator<Item = &'static str> {
+    crate::CHAPTERS.into_iter().chain(["ch05-browser"])
 }
 
 /// What came of a server, round by round: figures, or why there are none.
@@ -46,7 +55,7 @@ pub fn rounds<T>(
     contestants: &[Contestant],
     count: usize,
     mut progress: impl FnMut(usize, &str),
-    mut measure: impl FnMut(&Program) -> io::Result<T>,
+    mut measure: impl FnMut(usize, &Program) -> io::Result<T>,
 ) -> Vec<Measured<T>> {
     let none = |one: &Contestant| Measured {
         name: one.name.clone(),
@@ -58,12 +67,22 @@ pub fn rounds<T>(
         for (one, measured) in contestants.iter().zip(&mut measured) {
             if let Ok(program) = &one.program {
                 progress(round, &one.name);
-                let figures = measure(program);
+                let figures = measure(round, program);
                 measured.rounds.push(figures.map_err(|e| e.to_string()));
             }
         }
     }
     measured
+}
+
+/// The readers of a server. They stay awake if they have a processor for
+/// themselves.
+fn crowd(of: &Running, cores: Option<Cores>) -> io::Result<Crowd> {
+    let mut crowd = Crowd::of(of.stream().clone())?;
+    if cores.is_some() {
+        crowd.stay_awake();
+    }
+    Ok(crowd)
 }
 
 /// Where servers and crowd run, for the header of a table.
@@ -83,8 +102,9 @@ impl Rows {
         Self(Table::new(names, left))
     }
 
-    /// A row of figures from the rounds that have one; what kept the others
-    /// from it, in a row below. `front` begins both.
+    /// A row of figures from the rounds that have one. If some have none, the
+    /// name says how many have, and a row above tells what kept the others
+    /// from it. `front` begins both.
     fn add<T: Clone>(
         &mut self,
         front: &[String],
@@ -112,7 +132,13 @@ impl Rows {
             say(format!("{when}{why}"));
         }
         if !fine.is_empty() {
-            self.0.row(front.iter().cloned().chain(row(&fine)));
+            let mut front = front.to_vec();
+            if let Some(name) = front.first_mut()
+                && !failed.is_empty()
+            {
+                *name = format!("{name} ({} of {})", fine.len(), rounds.len());
+            }
+            self.0.row(front.into_iter().chain(row(&fine)));
         }
     }
 
@@ -122,7 +148,7 @@ impl Rows {
 }
 
 /// The median, and `least to most`, of what `figure` takes from each round,
-/// in hundredths, printed with so many `digits` behind the point.
+/// in thousandths, printed with so many `digits` behind the point.
 fn three<T>(
     rounds: &[T],
     digits: u32,
@@ -131,8 +157,26 @@ fn three<T>(
     let figures = rounds.iter().map(figure).collect();
     spread(figures).map_or_else(Default::default, |three| {
         let [least, median, most] = three.map(|one| fixed(one, digits));
-        [median, format!("{least} to {most}")]
+        [median, both_ends(rounds.len(), &least, &most)]
     })
+}
+
+/// What stands under `least to most`.
+fn both_ends(rounds: usize, least: &str, most: &str) -> String {
+    match rounds {
+        1 => "once".to_owned(),
+        _ => format!("{least} to {most}"),
+    }
+}
+
+/// A share of a time, in thousandths of a percent.
+fn share(part: Duration, of: Duration) -> u64 {
+    let share = (part.as_nanos() * 100_000).checked_div(of.as_nanos());
+    share.and_then(|share| u64::try_from(share).ok()).unwrap_or(0)
+}
+
+fn percent(share: u64) -> String {
+    format!("{}%", fixed(share, 0))
 }
 
 fn median<T>(rounds: &[T], figure: impl Fn(&T) -> u64) -> u64 {
@@ -153,7 +197,8 @@ fn fixed(thousandths: u64, digits: u32) -> String {
     format!("{}{rest}", grouped(rounded / whole))
 }
 
-/// How many times as much, to two digits: `1.0`, `17`.
+/// How many times as much, to two digits: `1.0`, `17`; `-` if there is nothing
+/// to compare with.
 fn times(much: u64, of: u64) -> String {
     let tenths = (u128::from(much) * 10 + u128::from(of) / 2)
         .checked_div(u128::from(of));

@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 use super::load::{OPENING, Plan, WARM_UP};
-use super::{Measured, Rows, fixed};
-use crate::crowd::{Crowd, Heard};
+use super::{Measured, Rows, crowd, fixed};
+use crate::crowd::Heard;
 use crate::program::{Given, Program};
 
 /// What a sample found the server doing.
@@ -48,9 +49,41 @@ pub struct Profile {
     pub processor: u64,
     /// How many samples found what.
     pub samples: BTreeMap<Doing, u64>,
-    /// The functions of the program in which most samples were, with their
-    /// numbers.
-    pub functions: Vec<(String, u64)>,
+    /// How many were in which function of the program.
+    pub functions: BTreeMap<String, u64>,
+}
+
+impl Profile {
+    /// What several rounds came to, together.
+    fn of_all(rounds: &[Self]) -> Self {
+        let mut all = Self {
+            events: 0,
+            processor: 0,
+            samples: BTreeMap::new(),
+            functions: BTreeMap::new(),
+        };
+        for one in rounds {
+            all.events += one.events;
+            all.processor += one.processor;
+            for (doing, samples) in &one.samples {
+                *all.samples.entry(*doing).or_insert(0) += samples;
+            }
+            for (name, samples) in &one.functions {
+                *all.functions.entry(name.clone()).or_insert(0) += samples;
+            }
+        }
+        all
+    }
+
+    /// The functions of the program that were found most often.
+    fn first(&self, count: usize) -> Vec<(&str, u64)> {
+        let functions = self.functions.iter();
+        let mut functions: Vec<_> =
+            functions.map(|(name, samples)| (&**name, *samples)).collect();
+        functions.sort_by_key(|&(_, samples)| std::cmp::Reverse(samples));
+        functions.truncate(count);
+        functions
+    }
 }
 
 /// Starts the server, opens the readers, and has it sampled for a while.
@@ -64,7 +97,7 @@ pub fn round(program: &Program, plan: &Plan) -> io::Result<Profile> {
         heartbeat: super::load::HEARTBEAT,
         cores: plan.cores,
     })?;
-    let mut crowd = Crowd::of(server.stream().clone())?;
+    let mut crowd = crowd(&server, plan.cores)?;
     let recorded = NamedTempFile::new()?;
     let mut measure = || {
         crowd.grow_to(plan.readers, OPENING)?;
@@ -75,7 +108,7 @@ pub fn round(program: &Program, plan: &Plan) -> io::Result<Profile> {
             .arg(server.id().to_string())
             .arg("--output")
             .arg(recorded.path())
-            .args(["--", "sleep", &plan.watched().to_string()])
+            .args(["--", "sleep", &plan.watched.as_secs_f64().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -95,6 +128,7 @@ pub fn round(program: &Program, plan: &Plan) -> io::Result<Profile> {
             |one| events += u64::from(matches!(one.heard, Heard::Event(_))),
         )?;
         let processor = server.processor()?.saturating_sub(before);
+        crowd.all_are_served(Duration::ZERO)?;
         let ended = status.unwrap_or_else(|| perf.wait());
         if !ended?.success() {
             let how = "sysctl kernel.perf_event_paranoid tells who may";
@@ -117,7 +151,7 @@ pub fn round(program: &Program, plan: &Plan) -> io::Result<Profile> {
 
 /// What `perf script` tells, a block of lines for each sample: the function,
 /// then who called it, and so on.
-fn sorted(script: &str) -> (BTreeMap<Doing, u64>, Vec<(String, u64)>) {
+fn sorted(script: &str) -> (BTreeMap<Doing, u64>, BTreeMap<String, u64>) {
     let mut samples = BTreeMap::new();
     let mut functions = BTreeMap::new();
     for block in script.split("\n\n") {
@@ -130,8 +164,6 @@ fn sorted(script: &str) -> (BTreeMap<Doing, u64>, Vec<(String, u64)>) {
             *functions.entry(name).or_insert(0) += 1;
         }
     }
-    let mut functions: Vec<_> = functions.into_iter().collect();
-    functions.sort_by(|(a, many), (b, more)| more.cmp(many).then(a.cmp(b)));
     (samples, functions)
 }
 
@@ -208,7 +240,7 @@ pub fn table(measured: &[Measured<Profile>]) -> String {
     for one in measured {
         let front = [one.name.clone()];
         rows.add(&front, one.missing.as_ref(), &one.rounds, |fine| {
-            let Some(one) = fine.first() else { return vec![] };
+            let one = Profile::of_all(fine);
             let all: u64 = one.samples.values().sum();
             let part = |samples: u64| {
                 let nanos = u128::from(one.processor) * u128::from(samples);
@@ -220,12 +252,16 @@ pub fn table(measured: &[Measured<Profile>]) -> String {
             let parts = Doing::ALL.iter().map(|doing| part(of(doing)));
             parts.chain([part(all)]).collect()
         });
-        let Some(Ok(profile)) = one.rounds.first() else { continue };
+        let fine: Vec<_> = one.rounds.iter().flatten().cloned().collect();
+        let profile = Profile::of_all(&fine);
         let all: u64 = profile.samples.values().sum();
+        if all == 0 {
+            continue;
+        }
         // A `String` takes whatever is written to it.
         let _ = writeln!(functions, "\n{}, of all samples:", one.name);
-        for (function, samples) in profile.functions.iter().take(FUNCTIONS) {
-            let share = fixed(samples * 100_000 / all.max(1), 1);
+        for (function, samples) in profile.first(FUNCTIONS) {
+            let share = fixed(samples * 100_000 / all, 1);
             let line = format!("{share:>6}%  {function}");
             let line: String = line.chars().take(78).collect();
             functions.push_str(&line);
@@ -240,7 +276,7 @@ const FUNCTIONS: usize = 6;
 
 #[cfg(test)]
 mod tests {
-    use super::{Doing, sorted};
+    use super::{Doing, Profile, sorted};
 
     const SCRIPT: &str = "\
 \tffff8100 tcp_sendmsg_locked ([kernel.kallsyms])
@@ -281,13 +317,18 @@ mod tests {
             (Doing::Kernel, 1),
             (Doing::Program, 4),
         ];
-        assert!(samples.into_iter().eq(expected));
+        assert!(samples.clone().into_iter().eq(expected));
         let expected = [
             ("<a::B<C, D> as e::F>::g", 2),
             ("__vdso_clock_gettime", 1),
             ("something in perf-1.map", 1),
         ];
-        let functions = functions.iter().map(|(name, n)| (&**name, *n));
-        assert!(functions.eq(expected));
+        let round = Profile { events: 1, processor: 1, samples, functions };
+        let both = Profile::of_all(&[round.clone(), round]);
+        assert_eq!(both.events, 2);
+        assert_eq!(both.samples[&Doing::Sending], 4);
+        let doubled = expected.map(|(name, samples)| (name, 2 * samples));
+        assert_eq!(both.first(9), doubled);
+        assert_eq!(both.first(2), doubled[..2]);
     }
 }

@@ -1,5 +1,6 @@
 //! The plots, drawn from the tables: what is not printed cannot be drawn.
 
+use crate::delay::Timetable;
 use crate::plot::{Figure, Group, Measured, Plot, Scale, Whose};
 use crate::table::{number, rows};
 
@@ -22,27 +23,26 @@ pub fn plots(transcript: &str, text: &str) -> Vec<(&'static str, String)> {
 
 /// Whose a server is, by its name.
 fn whose(name: &str) -> Whose {
-    match name {
-        super::LEAST => Whose::Floor,
+    match name.split(' ').next() {
+        Some(super::LEAST) => Whose::Floor,
         _ if name.starts_with("ch0") => Whose::Ours,
         _ => Whose::Theirs,
     }
 }
 
-/// A figure from a row: its cell for the median, and that for the spread.
+/// A figure from a row: its cell for the median, and that for the spread,
+/// which there is none of where it was measured once.
 /// What has no figure says so in short.
-fn figure(row: &[impl AsRef<str>], median: usize, spread: usize) -> Figure {
+fn figure(row: &[impl AsRef<str>], median: usize, ends: usize) -> Figure {
     let cell = |index: usize| row.get(index).map(AsRef::as_ref);
     let name = cell(0).unwrap_or_default().to_owned();
     let measured = cell(median).and_then(|text| {
-        let both = cell(spread).and_then(|text| text.split_once(" to "));
-        let both = both
+        let both = cell(ends).and_then(|text| text.split_once(" to "));
+        let spread = both
             .and_then(|(least, most)| Some((number(least)?, number(most)?)));
-        Some(Measured {
-            median: number(text)?,
-            spread: Some(both?),
-            text: text.to_owned(),
-        })
+        let once = cell(ends).is_some_and(|text| text == "once");
+        (once || spread.is_some()).then_some(())?;
+        Some(Measured { median: number(text)?, spread, text: text.to_owned() })
     });
     let whose = whose(&name);
     let measured = measured.ok_or_else(|| why(cell(row.len() - 1)));
@@ -56,7 +56,7 @@ fn why(text: Option<&str>) -> String {
         Some((reader, _)) if reader.starts_with("reader ") => {
             format!("fails at {reader}")
         }
-        Some((what @ "not measured", _)) => what.to_owned(),
+        Some((what @ ("not measured" | "not tried"), _)) => what.to_owned(),
         _ => "none".to_owned(),
     }
 }
@@ -76,9 +76,14 @@ fn by_readers(text: &str, title: &str) -> Vec<Group> {
     groups
 }
 
-/// A server whose rounds went both ways has two rows: the figure counts.
+/// A server whose rounds went both ways has two rows: the figure counts. Its
+/// name says how many rounds that is of.
 fn add(group: &mut Group, figure: Figure) {
-    let same = |one: &&mut Figure| one.name == figure.name;
+    let name = |one: &Figure| {
+        let name = one.name.split_once(" (").map(|(name, _)| name.to_owned());
+        name.unwrap_or_else(|| one.name.clone())
+    };
+    let same = |one: &&mut Figure| name(one) == name(&figure);
     match group.figures.iter_mut().find(same) {
         Some(one) if one.measured.is_err() => *one = figure,
         Some(_) => {}
@@ -142,23 +147,25 @@ fn load(text: &str) -> Plot {
 }
 
 fn delay(text: &str) -> Plot {
-    let mut group = Group {
-        name: "99 of 100 events come no later".to_owned(),
-        figures: Vec::new(),
-    };
-    for row in rows(text, "delay in ms") {
-        add(&mut group, figure(&row, 4, 5));
-    }
+    let groups = Timetable::ALL.into_iter().filter_map(|timetable| {
+        let title = timetable.title();
+        let mut group = Group { name: title.to_owned(), figures: Vec::new() };
+        for row in rows(text, title) {
+            add(&mut group, figure(&row, 4, 5));
+        }
+        (!group.figures.is_empty()).then_some(group)
+    });
     Plot {
         id: "plot-servers-delay".to_owned(),
         title: "How late events come".to_owned(),
         desc: "The delay in milliseconds that 99 of 100 events have at most, \
-               by server, on a scale on which each step is ten times as much. \
-               The figures are those of the table below."
+               by kind of timetable and server, on a scale on which each step \
+               is ten times as much. The figures are those of the tables \
+               below."
             .to_owned(),
         unit: "milliseconds".to_owned(),
         scale: Scale::Log,
         line: None,
-        groups: vec![group],
+        groups: groups.collect(),
     }
 }

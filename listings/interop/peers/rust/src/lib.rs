@@ -3,7 +3,9 @@
 //!
 //! An adaptor adds nothing to a crate's own work: no copy, no check, no
 //! runtime. What it hands on, it borrows from what the crate handed out. So
-//! the same adaptors serve to compare what the crates read and how fast.
+//! the same adaptors serve to compare what the crates read and how fast: for
+//! that there are [`inputs`], [`contestants`] and a [`clock`]; and
+//! [`encoders`] for the way back.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -28,6 +30,10 @@
 //! assert!(count.0.iter().all(|(_, events)| *events == 2));
 //! ```
 
+pub mod clock;
+pub mod contestants;
+pub mod encoders;
+pub mod inputs;
 mod readers;
 
 pub use readers::{
@@ -79,12 +85,34 @@ pub trait Reader {
     /// thing that does.
     const FORM: &'static str;
 
-    /// Reads a stream to its end: the chunks as they came from the network.
+    /// The decoder, and the chunks in the form in which it takes them.
+    type Input;
+
+    /// Makes both ready: all that a program pays for but once a stream.
+    ///
+    /// # Errors
+    /// The crate's own, as text.
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String>;
+
+    /// Reads the stream to its end: what a program pays for each chunk.
     ///
     /// # Errors
     /// The crate's own, as text. That the stream ended is none.
-    fn read(chunks: &[Bytes], each: impl FnMut(Seen<'_>))
-    -> Result<(), String>;
+    fn run(
+        input: &mut Self::Input,
+        each: impl FnMut(Seen<'_>),
+    ) -> Result<(), String>;
+
+    /// Both: reads the chunks as they came from the network.
+    ///
+    /// # Errors
+    /// As theirs.
+    fn read(
+        chunks: &[Bytes],
+        each: impl FnMut(Seen<'_>),
+    ) -> Result<(), String> {
+        Self::run(&mut Self::prepare(chunks)?, each)
+    }
 
     /// The last event ID after that, which a reconnection would send; `None`
     /// from a crate that does not tell it.

@@ -4,10 +4,11 @@ use crate::{Reader, Seen};
 use bytes::Bytes;
 use event_stream::{Decoder, Item, Items};
 use eventsource_client::{
-    Client, ClientBuilder, Error as ClientError, ReconnectOptions, SSE,
+    BoxStream, Client, ClientBuilder, Error as ClientError, ReconnectOptions,
+    SSE,
 };
 use eventsource_stream::Eventsource;
-use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use futures::{Stream, StreamExt, TryStreamExt, future, stream::IntoAsyncRead};
 use http::{Request, Response};
 use launchdarkly_sdk_transport::{
     ByteStream, HttpTransport, ResponseFuture, TransportError,
@@ -15,21 +16,44 @@ use launchdarkly_sdk_transport::{
 use std::{
     convert::Infallible,
     io,
+    marker::PhantomData,
     num::NonZeroUsize,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
+    vec,
 };
 
 /// The chunks, as the body of a response that never waits.
-fn body<E>(chunks: &[Bytes]) -> impl Stream<Item = Result<Bytes, E>> + Unpin {
-    stream::iter(chunks.iter().cloned().map(Ok))
+#[derive(Debug)]
+pub struct Body<E> {
+    chunks: vec::IntoIter<Bytes>,
+    error: PhantomData<fn() -> E>,
+}
+
+impl<E> Body<E> {
+    pub(crate) fn new(chunks: &[Bytes]) -> Self {
+        // A list of its own: it hands its chunks on.
+        let chunks = Vec::from(chunks).into_iter();
+        Self { chunks, error: PhantomData }
+    }
+}
+
+impl<E> Stream for Body<E> {
+    type Item = Result<Bytes, E>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.chunks.next().map(Ok))
+    }
 }
 
 /// Polls a stream to its end. Nothing here waits, so no runtime is needed.
-fn drain<S: Stream>(
-    mut stream: Pin<&mut S>,
+pub(crate) fn drain<S: Stream + ?Sized>(
+    stream: &mut Pin<Box<S>>,
     mut each: impl FnMut(S::Item) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut context = Context::from_waker(Waker::noop());
@@ -44,11 +68,11 @@ fn drain<S: Stream>(
 
 // As `map_err` calls it.
 #[allow(clippy::needless_pass_by_value)]
-fn text(error: impl ToString) -> String {
+pub(crate) fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
-fn seen<'a>(item: &Item<&'a str>) -> Seen<'a> {
+pub(crate) fn seen<'a>(item: &Item<&'a str>) -> Seen<'a> {
     match *item {
         Item::Event(event) => Seen::Event {
             event_type: event.event_type,
@@ -69,11 +93,17 @@ impl Reader for EventStream {
     const CRATE: &'static str = "event-stream";
     const FORM: &'static str = "Decoder";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input = (Decoder, Vec<Bytes>);
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        Ok((Decoder::new(), chunks.to_vec()))
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let mut decoder = Decoder::new();
+        let (decoder, chunks) = input;
         for mut chunk in chunks.iter().map(AsRef::as_ref) {
             while let Some(item) = decoder.next(&mut chunk).map_err(text)? {
                 each(seen(&item));
@@ -99,12 +129,17 @@ impl Reader for EventStreamItems {
     const CRATE: &'static str = "event-stream";
     const FORM: &'static str = "Items";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input = Pin<Box<Items<Body<Infallible>>>>;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        Ok(Box::pin(Items::new(Body::new(chunks), Decoder::new())))
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let items = Items::new(body::<Infallible>(chunks), Decoder::new());
-        drain(pin!(items), |item| {
+        drain(input, |item| {
             each(seen(&item.map_err(text)?.as_deref()));
             Ok(())
         })
@@ -119,12 +154,18 @@ impl Reader for AsyncSse {
     const CRATE: &'static str = "async-sse";
     const FORM: &'static str = "decode";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input = Pin<Box<async_sse::Decoder<IntoAsyncRead<Body<io::Error>>>>>;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        let reader = Body::new(chunks).into_async_read();
+        Ok(Box::pin(async_sse::decode(reader)))
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let reader = body::<io::Error>(chunks).into_async_read();
-        drain(pin!(async_sse::decode(reader)), |event| {
+        drain(input, |event| {
             each(match &event.map_err(text)? {
                 async_sse::Event::Retry(time) => Seen::ReconnectionTime(*time),
                 async_sse::Event::Message(message) => Seen::Event {
@@ -145,7 +186,7 @@ pub struct EventsourceClient;
 /// Answers the first request with the chunks, and any other with nothing.
 #[derive(Clone)]
 struct Canned {
-    chunks: Arc<Mutex<Vec<Bytes>>>,
+    chunks: Arc<Mutex<Option<Body<TransportError>>>>,
     /// The `Last-Event-ID` of the newest request.
     asked_from: Arc<Mutex<Option<String>>>,
 }
@@ -153,7 +194,7 @@ struct Canned {
 impl Canned {
     fn new(chunks: &[Bytes]) -> Self {
         Self {
-            chunks: Arc::new(Mutex::new(chunks.to_vec())),
+            chunks: Arc::new(Mutex::new(Some(Body::new(chunks)))),
             asked_from: Arc::default(),
         }
     }
@@ -166,9 +207,8 @@ impl HttpTransport for Canned {
         *self.asked_from.lock().unwrap_or_else(PoisonError::into_inner) = id;
         let mut chunks =
             self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        let chunks = std::mem::take(&mut *chunks).into_iter();
         let body: ByteStream =
-            Box::pin(stream::iter(chunks.map(Ok::<_, TransportError>)));
+            Box::pin(chunks.take().unwrap_or(Body::new(&[])));
         Box::pin(future::ready(Ok(Response::new(body))))
     }
 }
@@ -183,12 +223,17 @@ impl Reader for EventsourceClient {
     const CRATE: &'static str = "eventsource-client";
     const FORM: &'static str = "Client";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input = BoxStream<Result<SSE, ClientError>>;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        Ok(client(Canned::new(chunks), false)?.stream())
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let client = client(Canned::new(chunks), false)?;
-        drain(pin!(client.stream()), |item| {
+        drain(input, |item| {
             match item {
                 Ok(SSE::Event(event)) => {
                     if let Some(retry) = event.retry {
@@ -243,12 +288,17 @@ impl Reader for EventsourceStream {
     const CRATE: &'static str = "eventsource-stream";
     const FORM: &'static str = "EventStream";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input = Pin<Box<eventsource_stream::EventStream<Body<Infallible>>>>;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        Ok(Box::pin(Body::new(chunks).eventsource()))
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let events = body::<Infallible>(chunks).eventsource();
-        drain(pin!(events), |event| {
+        drain(input, |event| {
             let event = event.map_err(text)?;
             if let Some(time) = event.retry {
                 each(Seen::ReconnectionTime(time));
@@ -263,9 +313,8 @@ impl Reader for EventsourceStream {
     }
 
     fn last_event_id(chunks: &[Bytes]) -> Option<String> {
-        let mut events = body::<Infallible>(chunks).eventsource();
-        drain(Pin::new(&mut events), |event| event.map(drop).map_err(text))
-            .ok()?;
+        let mut events = Self::prepare(chunks).ok()?;
+        drain(&mut events, |event| event.map(drop).map_err(text)).ok()?;
         Some(events.last_event_id().to_owned())
     }
 }
@@ -278,12 +327,19 @@ impl Reader for SseCodec {
     const CRATE: &'static str = "sse-codec";
     const FORM: &'static str = "decode_stream";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input =
+        Pin<Box<sse_codec::DecodeStream<IntoAsyncRead<Body<io::Error>>>>>;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        let reader = Body::new(chunks).into_async_read();
+        Ok(Box::pin(sse_codec::decode_stream(reader)))
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let reader = body::<io::Error>(chunks).into_async_read();
-        drain(pin!(sse_codec::decode_stream(reader)), |event| {
+        drain(input, |event| {
             each(match &event.map_err(text)? {
                 sse_codec::Event::Retry { retry } => {
                     Seen::ReconnectionTime(Duration::from_millis(*retry))
@@ -325,11 +381,17 @@ impl Reader for SseCore {
     const CRATE: &'static str = "sse-core";
     const FORM: &'static str = "SseDecoder";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input = (sse_core::SseDecoder, Vec<Bytes>);
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        Ok((sse_core_decoder()?, chunks.to_vec()))
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let mut decoder = sse_core_decoder()?;
+        let (decoder, chunks) = input;
         for mut chunk in chunks.iter().map(AsRef::<[u8]>::as_ref) {
             while let Some(event) = decoder.next(&mut chunk) {
                 each(sse_core_seen(&event.map_err(text)?));
@@ -358,13 +420,19 @@ impl Reader for SseCoreStream {
     const CRATE: &'static str = "sse-core";
     const FORM: &'static str = "SseStream";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input = Pin<Box<sse_core::SseStream<Body<Infallible>>>>;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        let mut events = sse_core::SseStream::with_decoder(sse_core_decoder()?);
+        events.attach(Body::new(chunks));
+        Ok(Box::pin(events))
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let mut events = sse_core::SseStream::with_decoder(sse_core_decoder()?);
-        events.attach(body::<Infallible>(chunks));
-        drain(pin!(events), |event| {
+        drain(input, |event| {
             each(sse_core_seen(&event.map_err(text)?));
             Ok(())
         })
@@ -380,12 +448,17 @@ impl Reader for SseStream {
     const CRATE: &'static str = "sse-stream";
     const FORM: &'static str = "SseByteStream";
 
-    fn read(
-        chunks: &[Bytes],
+    type Input = Pin<Box<sse_stream::SseByteStream<Body<Infallible>>>>;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        Ok(Box::pin(sse_stream::SseByteStream::new(Body::new(chunks))))
+    }
+
+    fn run(
+        input: &mut Self::Input,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(), String> {
-        let blocks = sse_stream::SseByteStream::new(body::<Infallible>(chunks));
-        drain(pin!(blocks), |block| {
+        drain(input, |block| {
             let block = block.map_err(text)?;
             each(Seen::Block {
                 event: block.event.as_deref(),
