@@ -327,9 +327,8 @@ impl Decoder {
     }
 
     /// The items of a whole chunk: what [`next`](Self::next) finds one by
-    /// one; but what is known of the chunk is kept from one item
-    /// to the next. Ask until there are no more: what was not asked for is
-    /// lost.
+    /// one, but what is known of the chunk is kept from one item to the next.
+    /// Ask until there are no more: what was not asked for is lost.
     #[inline]
     pub fn items<'d, 'c>(&'d mut self, chunk: &'c [u8]) -> ChunkItems<'d, 'c> {
         let lines = self.lines(chunk, Check::Rest);
