@@ -218,7 +218,13 @@ fn name(function: &str, file: &str) -> String {
         _ => function,
     };
     if function == "[unknown]" {
-        return format!("something in {file}");
+        // What Node.js compiles itself has no file but that of its symbols.
+        return match file.strip_prefix("perf-") {
+            Some(pid) if pid.ends_with(".map") => {
+                "something compiled at run time".to_owned()
+            }
+            _ => format!("something in {file}"),
+        };
     }
     function.to_owned()
 }
@@ -321,7 +327,7 @@ mod tests {
         let expected = [
             ("<a::B<C, D> as e::F>::g", 2),
             ("__vdso_clock_gettime", 1),
-            ("something in perf-1.map", 1),
+            ("something compiled at run time", 1),
         ];
         let round = Profile { events: 1, processor: 1, samples, functions };
         let both = Profile::of_all(&[round.clone(), round]);
