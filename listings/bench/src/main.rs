@@ -90,7 +90,7 @@ struct Servers {
     #[arg(long, value_name = "N,…", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(2..))]
     readers: Vec<u32>,
-    /// How often each server is started [default: 3; for `servers-profile` 1]
+    /// How often each server is started [default: 3]
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: Option<u8>,
     /// For how long it is watched each time
@@ -430,7 +430,7 @@ impl Servers {
     fn profile(&self) -> io::Result<String> {
         let ours = servers::ours().map(ToOwned::to_owned);
         let servers = ours.chain(servers::contestants());
-        let begun = self.begin(&[1000], 1, servers)?;
+        let begun = self.begin(&[1000], 3, servers)?;
         let mut text = String::new();
         for &readers in &begun.counts {
             let plan = self.load_of(&begun, readers, Duration::from_secs(3));

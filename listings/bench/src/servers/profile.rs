@@ -240,6 +240,7 @@ pub fn table(measured: &[Measured<Profile>]) -> String {
         "kernel",
         "program",
         "all",
+        "rounds",
     ];
     let mut rows = Rows::new(&names, 1);
     let mut functions = String::new();
@@ -256,7 +257,7 @@ pub fn table(measured: &[Measured<Profile>]) -> String {
             };
             let of = |doing| one.samples.get(doing).copied().unwrap_or(0);
             let parts = Doing::ALL.iter().map(|doing| part(of(doing)));
-            parts.chain([part(all)]).collect()
+            parts.chain([part(all), spread(fine)]).collect()
         });
         let fine: Vec<_> = one.rounds.iter().flatten().cloned().collect();
         let profile = Profile::of_all(&fine);
@@ -277,12 +278,28 @@ pub fn table(measured: &[Measured<Profile>]) -> String {
     format!("{}{functions}", rows.text())
 }
 
+/// What an event took in the round in which that was least, and most.
+fn spread(rounds: &[Profile]) -> String {
+    let each = |one: &Profile| one.processor.checked_div(one.events);
+    let times = || rounds.iter().filter_map(each);
+    let (Some(least), Some(most)) = (times().min(), times().max()) else {
+        return String::new();
+    };
+    if rounds.len() == 1 {
+        return "once".to_owned();
+    }
+    let digits = u32::from(most < 100_000);
+    format!("{}–{}", fixed(least, digits), fixed(most, digits))
+}
+
 /// How many functions are named of each server.
 const FUNCTIONS: usize = 6;
 
 #[cfg(test)]
 mod tests {
-    use super::{Doing, Profile, sorted};
+    use std::collections::BTreeMap;
+
+    use super::{Doing, Profile, sorted, spread};
 
     const SCRIPT: &str = "\
 \tffff8100 tcp_sendmsg_locked ([kernel.kallsyms])
@@ -336,5 +353,20 @@ mod tests {
         let doubled = expected.map(|(name, samples)| (name, 2 * samples));
         assert_eq!(both.first(9), doubled);
         assert_eq!(both.first(2), doubled[..2]);
+    }
+
+    #[test]
+    fn the_rounds_tell_how_much_to_believe() {
+        let round = |processor| Profile {
+            events: 10,
+            processor,
+            samples: BTreeMap::new(),
+            functions: BTreeMap::new(),
+        };
+        assert_eq!(spread(&[]), "");
+        assert_eq!(spread(&[round(85_000)]), "once");
+        let rounds = [90_000, 85_000, 99_000].map(round);
+        assert_eq!(spread(&rounds), "8.5–9.9");
+        assert_eq!(spread(&[2_460_000, 990_000].map(round)), "99–246");
     }
 }
