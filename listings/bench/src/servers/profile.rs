@@ -219,10 +219,9 @@ fn name(function: &str, file: &str) -> String {
     };
     if function == "[unknown]" {
         // What Node.js compiles itself has no file but that of its symbols.
-        return match file.strip_prefix("perf-") {
-            Some(pid) if pid.ends_with(".map") => {
-                "something compiled at run time".to_owned()
-            }
+        let pid = file.strip_prefix("perf-").map(|it| it.strip_suffix(".map"));
+        return match pid {
+            Some(Some(_)) => "something compiled at run time".to_owned(),
             _ => format!("something in {file}"),
         };
     }
