@@ -14,10 +14,10 @@ use simdutf8::basic::from_utf8;
 ///
 /// The decoder's own items, `Item<&str>`, borrow from it or from the chunk, so
 /// that an event costs no allocation: copy what must outlive the next call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item<S: Text = String> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Item<S: Text = String, T = <S as Text>::EventType> {
     /// An event to dispatch.
-    Event(MessageEvent<S>),
+    Event(MessageEvent<S, T>),
     /// A comment, less one leading space. A browser drops it; it shows that
     /// the server is alive.
     Comment(S),
@@ -31,10 +31,10 @@ pub enum Item<S: Text = String> {
 
 /// An event as a reader receives it, with the names of the standard's
 /// `MessageEvent`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MessageEvent<S: Text = String> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageEvent<S: Text = String, T = <S as Text>::EventType> {
     /// The type: `message` where the stream named none.
-    pub event_type: S::EventType,
+    pub event_type: T,
     /// The data: the values of the block's `data` fields, joined by LF.
     pub data: S,
     /// The last event ID when this event was dispatched: its own, or that of
@@ -42,10 +42,10 @@ pub struct MessageEvent<S: Text = String> {
     pub last_event_id: S,
 }
 
-/// What an item's text is held in: borrowed, or its own.
-pub trait Text {
+/// What an item's text is held in: `&str` or `String`.
+pub trait Text: sealed::Sealed {
     /// What an event's type is held in.
-    type EventType: Clone + fmt::Debug + Eq;
+    type EventType;
 }
 
 impl<'a> Text for &'a str {
@@ -58,7 +58,11 @@ impl Text for String {
 }
 // ANCHOR_END: item
 
-impl Copy for Item<&str> {}
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for &str {}
+    impl Sealed for alloc::string::String {}
+}
 
 impl MessageEvent<&str> {
     /// A copy that outlives the decoder's next call.
@@ -206,7 +210,8 @@ enum Due {
 /// An [`Item`], before the text it borrows is looked up.
 enum Found<'c> {
     Event {
-        /// Empty where the decoder has it.
+        /// Empty where it is in the decoder's `event_type`, or where there
+        /// is none.
         event_type: &'c str,
         data: Value<'c>,
     },
@@ -249,7 +254,9 @@ impl Decoder {
     }
 
     /// A decoder that refuses an event whose type, ID, data and current line
-    /// come to more than `limit` bytes.
+    /// come to more than `limit` bytes. What it holds may be several times as
+    /// much: buffers grow by doubling, a byte that is not UTF-8 becomes three,
+    /// and the last ID is kept beside the new one.
     #[must_use]
     pub const fn with_limit(limit: usize) -> Self {
         Self {
@@ -328,7 +335,8 @@ impl Decoder {
 
     /// The items of a whole chunk: what [`next`](Self::next) finds one by
     /// one, but what is known of the chunk is kept from one item to the next.
-    /// Ask until there are no more: what was not asked for is lost.
+    /// Ask until there are no more: what was not asked for is lost. (The
+    /// offset of an error counts it all the same.)
     #[inline]
     pub fn items<'d, 'c>(&'d mut self, chunk: &'c [u8]) -> ChunkItems<'d, 'c> {
         let lines = self.lines(chunk, Check::Rest);
@@ -372,7 +380,7 @@ impl Decoder {
         if lines.rest().is_empty() {
             return Ok(None);
         }
-        if !lines.have_end() {
+        if !lines.has_end() {
             self.keep_rest(lines)?;
             return Ok(None);
         }
@@ -389,8 +397,10 @@ impl Decoder {
 
     /// A block that is whole, in this chunk.
     fn next_block<'c>(&mut self, lines: &mut Lines<'c>) -> Option<Found<'c>> {
+        // A longer one would be held twice, if the loop has to take it.
+        const LONG: usize = 16 * 1024;
         let Block { event_type, id, data } =
-            lines.next_block(self.limit, &mut self.text)?;
+            lines.next_block(self.limit.min(LONG), &mut self.text)?;
         if let Some(id) = id {
             self.last_event_id.clear();
             self.last_event_id.push_str(id);
@@ -406,6 +416,7 @@ impl Decoder {
         if self.data.is_some() || !self.buffer.starts_with(DATA) {
             return None;
         }
+        // There was room for what the buffer holds.
         let room = self.limit - self.block_size - self.buffer.len();
         let piece = lines.last_piece(room)?;
         self.buffer.extend_from_slice(piece);

@@ -18,14 +18,14 @@ pub(crate) struct Lines<'c> {
     text: &'c str,
     text_start: usize,
     check: Check,
-    /// Of a short chunk: a bit for each byte that ends a line.
+    /// Of a chunk of 32 to 64 bytes: a bit for each byte that ends a line.
     ends: Option<u64>,
 }
 
 /// How much to check, when text is asked for that was not checked yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Check {
-    /// That text: no other will be asked for.
+    /// That text alone: few others will be asked for.
     Text,
     /// All that follows in the chunk: one long check is faster than many
     /// short ones.
@@ -85,7 +85,8 @@ impl<'c> Lines<'c> {
         self.chunk.len() - start
     }
 
-    /// Takes the next `count` bytes, which are part of no line.
+    /// Takes the next `count` bytes, and forgets where the line ended that
+    /// they start with.
     #[inline]
     pub(crate) fn skip(&mut self, count: usize) {
         self.start += count;
@@ -103,7 +104,7 @@ impl<'c> Lines<'c> {
 
     /// Whether the next line ends in this chunk.
     #[inline]
-    pub(crate) fn have_end(&mut self) -> bool {
+    pub(crate) fn has_end(&mut self) -> bool {
         self.next_end().is_some()
     }
 
@@ -146,7 +147,8 @@ impl<'c> Lines<'c> {
     // ANCHOR: short
     /// Takes the next block, if it is one line of data or one comment, of at
     /// most `limit` bytes, and whole: with the blank line, in this chunk, and
-    /// in UTF-8. Blank lines before it are taken in any case.
+    /// in UTF-8; a space behind the colon, and each line ended by LF, or each
+    /// by CRLF. Blank lines before it are taken in any case.
     #[expect(clippy::inline_always, reason = "what it finds is not stored")]
     #[inline(always)]
     pub(crate) fn next_short(&mut self, limit: usize) -> Option<Short<'c>> {
@@ -175,8 +177,10 @@ impl<'c> Lines<'c> {
     // ANCHOR_END: short
 
     // ANCHOR: block
-    /// Takes the next block, if it is an event of at most `limit` bytes, and
-    /// whole. The lines of its data are put into `joined`, if it has several.
+    /// Takes the next block, if it is an event, whole, in UTF-8, of nothing
+    /// but `data:`, `event:` and `id:`, and has at most `limit` bytes, line
+    /// ends included. The lines of its data are put into `joined`, if it has
+    /// several.
     #[inline(never)]
     pub(crate) fn next_block(
         &mut self,
@@ -305,8 +309,8 @@ impl<'c> Lines<'c> {
     // ANCHOR_END: text
 }
 
-/// The bytes without a character that the end of the chunk cuts. No line has
-/// it that ends in this chunk, and it is not UTF-8 without its rest.
+/// The bytes without the last character, if it is not ASCII: the end of the
+/// chunk may cut it. No line has it that ends in this chunk.
 fn whole_characters(bytes: &[u8]) -> &[u8] {
     let is_first = |byte: &u8| *byte >= 0xC0;
     let mut last = bytes.iter().rev().take(3).take_while(|it| !it.is_ascii());

@@ -83,6 +83,23 @@ fn lines_of_every_length_end_where_they_do() {
     }
 }
 
+/// What a reader compares items with may live longer than they do.
+#[test]
+fn an_item_lives_as_long_as_is_asked_of_it() {
+    fn shorter<'a>(item: Item<&'static str>, _: &'a str) -> Item<&'a str> {
+        item
+    }
+    let expected = [Item::Comment("hello"), Item::LastEventId("7")];
+    let (mut decoder, mut found) = (Decoder::new(), 0);
+    let mut chunk: &[u8] = b": hello\nid: 7\n\n";
+    while let Some(item) = decoder.next(&mut chunk).unwrap() {
+        let local = String::new();
+        assert_eq!(item, shorter(expected[found], &local));
+        found += 1;
+    }
+    assert_eq!(found, expected.len());
+}
+
 #[test]
 fn text_behind_bad_bytes_is_borrowed_from_the_chunk_too() {
     let chunk = b"data: \xFF\n\n: \xFF\n\ndata: \xC3\xA9\n\ndata: \xC3";

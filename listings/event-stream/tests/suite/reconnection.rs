@@ -14,7 +14,7 @@ const fn secs(seconds: u64) -> Duration {
 }
 
 fn event(last_event_id: &str) -> Item<&str> {
-    Item::Event(MessageEvent { last_event_id, ..MessageEvent::default() })
+    Item::Event(MessageEvent { event_type: "message", data: "", last_event_id })
 }
 
 fn open(rules: &mut Reconnection, now: Duration) {
