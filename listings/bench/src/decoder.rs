@@ -207,13 +207,14 @@ fn table(timed: &Printed, name: &str, columns: &[Column]) -> String {
     text
 }
 
-/// With as many digits as say something.
+/// With as many digits as say something, and `k` for thousands.
 fn ratio(value: f64) -> String {
     match value {
         value if value < 9.995 => format!("{value:.2}"),
         value if value < 99.95 => format!("{value:.1}"),
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        value => grouped(value.round() as u64),
+        value if value < 999.5 => format!("{value:.0}"),
+        value if value < 99_950.0 => format!("{:.1}k", value / 1e3),
+        value => format!("{:.0}k", value / 1e3),
     }
 }
 

@@ -93,10 +93,14 @@ pub fn rows<'a>(text: &'a str, first: &str) -> Vec<Vec<Cow<'a, str>>> {
 }
 
 /// The number in a cell: digits with commas between them and a point, perhaps
-/// with a unit behind a space.
+/// with a `k` for thousands, and a unit behind a space.
 #[must_use]
 pub fn number(cell: &str) -> Option<f64> {
-    cell.split(' ').next()?.replace(',', "").parse().ok()
+    let digits = cell.split(' ').next()?.replace(',', "");
+    match digits.strip_suffix('k') {
+        Some(thousands) => Some(thousands.parse::<f64>().ok()? * 1e3),
+        None => digits.parse().ok(),
+    }
 }
 
 /// A number with a comma before each three digits.
