@@ -105,6 +105,7 @@ impl Peer<'_> {
         let (options, socket) = (self.options, self.connection.socket());
         // An event is small and must not wait for the next to fill a packet.
         socket.set_nodelay(true)?;
+        socket.set_write_timeout(Some(options.write_timeout))?;
 
         let request = match request::read(socket, options.head_timeout) {
             Ok(request) => request,
@@ -184,25 +185,35 @@ impl Peer<'_> {
     // ANCHOR: send
     /// Waits while the reader's window is full, no longer than the write
     /// timeout. Only this reader's thread waits.
-    fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let mut socket = self.connection.socket();
-        let deadline = Instant::now() + self.options.write_timeout;
-        while !bytes.is_empty() {
-            // A write that times out having written something is a success;
-            // `write_all` would then wait all over again.
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let timeout = self.options.write_timeout;
+        let deadline = Instant::now() + timeout;
+        let mut rest = self.send_some(bytes)?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        // A write that times out having written something is a success;
+        // `write_all` would then wait all over again.
+        let socket = self.connection.socket();
+        while !rest.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
             socket.set_write_timeout(Some(left))?;
-            match socket.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            rest = self.send_some(rest)?;
         }
-        Ok(())
+        socket.set_write_timeout(Some(timeout))
+    }
+
+    /// Sends some of `bytes`, of which there must be any; what is left.
+    fn send_some<'a>(&self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
+        match self.connection.socket().write(bytes) {
+            Ok(0) => Err(ErrorKind::WriteZero.into()),
+            Ok(written) => Ok(&bytes[written..]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(bytes),
+            Err(error) => Err(error),
+        }
     }
     // ANCHOR_END: send
 
