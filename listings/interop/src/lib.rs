@@ -9,7 +9,7 @@
 //! - [`rules`]: the rules of the format, and what keeps them
 //! - [`curl`], [`chromium`]: what is no client by itself, made one; [`lines`]:
 //!   what they print
-//! - [`table`], [`versions`]: what is printed, and above it
+//! - [`table`]: what is printed; [`machine`], [`versions`]: above it
 //! - [`cargo`]: builds what is started
 
 pub mod cargo;
@@ -18,6 +18,7 @@ pub mod contracts;
 pub mod curl;
 pub mod fields;
 pub mod lines;
+pub mod machine;
 pub mod pairs;
 pub mod peers;
 pub mod relay;

@@ -11,7 +11,7 @@ use interop::contracts::{self, Side};
 use interop::lines::Lines;
 use interop::pairs;
 use interop::peers::{CLIENTS, Needs, Peer, Programs, SERVERS};
-use interop::{chromium, curl, fields, rules, setup, table, versions};
+use interop::{chromium, curl, fields, machine, rules, setup, table, versions};
 
 /// Other people's servers and clients of Server-Sent Events, beside the book's.
 #[derive(Parser)]
@@ -24,6 +24,11 @@ struct Cli {
 enum Command {
     /// Installs the packages of the others, with uv and npm
     Setup,
+    /// All that follow, one after the other
+    All {
+        #[command(flatten)]
+        output: Output,
+    },
     /// Every server with every client, over a connection that is cut
     Matrix {
         /// Only these servers
@@ -98,8 +103,20 @@ enum SideName {
     Clients,
 }
 
+/// What `all` does.
+const ALL: [&[&str]; 7] = [
+    &["contract", "servers"],
+    &["contract", "clients"],
+    &["matrix"],
+    &["rules"],
+    &["rules", "--notes"],
+    &["fields"],
+    &["fields", "--notes"],
+];
+
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let args: Vec<_> = env::args().skip(1).collect();
+    match run(Cli::parse().command, &args) {
         Ok(status) => ExitCode::from(status),
         // Whoever closed stdout has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -112,12 +129,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> io::Result<u8> {
+/// Runs the command that these arguments are.
+fn run(command: Command, args: &[String]) -> io::Result<u8> {
     let (name, write, text) = match command {
         Command::Setup => {
-            install(SERVERS)?;
-            install(CLIENTS)?;
-            setup::install(Needs::Parser)?;
+            set_up()?;
+            return Ok(0);
+        }
+        Command::All { output } => {
+            for args in ALL {
+                let mut args: Vec<_> =
+                    args.iter().map(ToString::to_string).collect();
+                args.extend(output.write.then(|| "--write".to_owned()));
+                let name = "interop".to_owned();
+                let cli = Cli::try_parse_from([name].iter().chain(&args))
+                    .map_err(io::Error::other)?;
+                run(cli.command, &args)?;
+            }
             return Ok(0);
         }
         Command::Matrix { servers, clients, output } => {
@@ -152,7 +180,12 @@ fn run(command: Command) -> io::Result<u8> {
             return chromium::run(hub, &url, &mut Lines::new(events));
         }
     };
-    let text = format!("$ {}\n{text}", command_line());
+    let with = match name {
+        "rules" | "rules-notes" => versions::of_rules(),
+        _ => String::new(),
+    };
+    let head = machine::header()?;
+    let text = format!("$ {}\n{head}{with}{text}", command_line(args));
     if write {
         table::write(name, &text)?;
     }
@@ -160,11 +193,32 @@ fn run(command: Command) -> io::Result<u8> {
     Ok(0)
 }
 
-/// What was typed, but for the flag that changes no line of the output.
-fn command_line() -> String {
-    let args = env::args().skip(1).filter(|arg| arg != "--write");
+/// What to type for it, but for the flag that changes no line of the output.
+fn command_line(args: &[String]) -> String {
+    let args = args.iter().map(|arg| &**arg).filter(|arg| *arg != "--write");
     let args = args.collect::<Vec<_>>().join(" ");
     format!("cargo run -p interop -- {args}")
+}
+
+/// Installs all that can be, whatever else is missing.
+fn set_up() -> io::Result<()> {
+    let mut all = vec![Needs::Parser];
+    for peer in SERVERS.iter().chain(CLIENTS) {
+        if !all.contains(&peer.needs) {
+            all.push(peer.needs);
+        }
+    }
+    let mut errors: Vec<String> = Vec::new();
+    for error in all.into_iter().filter_map(|it| setup::install(it).err()) {
+        let error = error.to_string();
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(io::Error::other(errors.join("; ")))
 }
 
 fn install<'a>(peers: impl IntoIterator<Item = &'a Peer>) -> io::Result<()> {

@@ -57,6 +57,15 @@ pub fn header(groups: &[(&str, &[&Peer])]) -> String {
     text
 }
 
+/// A line on the programs that are readers in the table of rules, or run one.
+#[must_use]
+pub fn of_rules() -> String {
+    let mut text = String::new();
+    let with = format!("Node.js {}, {}", said("node"), said("chromium"));
+    table::note(&mut text, 0, "with      ", &with);
+    text
+}
+
 /// The first three words or fewer that a program says of its version.
 fn said(program: &str) -> String {
     let output =

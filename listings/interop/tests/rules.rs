@@ -52,7 +52,20 @@ fn every_fixture_is_in_one_row() {
     assert_eq!(BTreeSet::from_iter(in_rows), BTreeSet::from_iter(names));
 }
 
-/// Holds both files of a command.
+/// The lines that say when and where a transcript was made, and with what
+/// programs.
+fn head(of: &str) -> String {
+    let is_head = |line: &&str| {
+        ["date ", "machine ", "system ", "compiler ", "with ", "    "]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    let lines = of.lines().skip(1).take_while(is_head);
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Holds both files of a command. Wherever and whenever they were made, what
+/// follows is the same.
 fn hold(name: &str, Tables { table, notes }: &Tables) {
     for (flag, printed) in [("", table), (" --notes", notes)] {
         for line in printed.lines() {
@@ -62,7 +75,10 @@ fn hold(name: &str, Tables { table, notes }: &Tables) {
         let file =
             format!("{}.txt", (name.to_owned() + flag).replace(" --", "-"));
         let path = folder("transcripts").join(file);
-        let held = transcript::check(&path, &command, printed);
+        let above = head(&fs::read_to_string(&path).unwrap());
+        assert!(above.starts_with("date "), "no date: {command} --write");
+        let printed = format!("{above}{printed}");
+        let held = transcript::check(&path, &command, &printed);
         held.unwrap_or_else(|error| panic!("{error}"));
     }
 }

@@ -8,7 +8,7 @@ use axum::{
     body::{Body, HttpBody},
     response::{IntoResponse, sse},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use event_stream::Event;
 use futures::stream;
 use sse_stream::Sse;
@@ -26,10 +26,11 @@ pub type See<'a> = &'a mut dyn FnMut(&[u8]);
 pub type Encode = fn(&'static [String], See<'_>, Around<'_>);
 
 /// All of them, in the order of the table.
-pub const ENCODERS: [(&str, Encode); 7] = [
+pub const ENCODERS: [(&str, Encode); 8] = [
     ("memcpy", copy),
     ("event-stream", encode),
     ("event-stream, Bytes", encode_to_share),
+    ("event-stream, split", encode_to_split),
     ("a further reader", share),
     ("the same, as a body", share_as_body),
     ("axum, as a body", axum),
@@ -88,6 +89,23 @@ fn encode_to_share(texts: &'static [String], see: See<'_>, around: Around<'_>) {
     around(&mut || {
         for text in texts {
             see(&Bytes::from(encoded(text)));
+        }
+    });
+}
+
+/// Each into the next part of a block that many events share.
+fn encode_to_split(texts: &'static [String], see: See<'_>, around: Around<'_>) {
+    const BLOCK: usize = 64 * 1024;
+    let (mut room, mut block) = (Vec::new(), BytesMut::new());
+    around(&mut || {
+        for text in texts {
+            room.clear();
+            Event::new(text).encode(&mut room);
+            if block.capacity() < room.len() {
+                block.reserve(BLOCK.max(room.len()));
+            }
+            block.extend_from_slice(&room);
+            see(&block.split().freeze());
         }
     });
 }

@@ -4,6 +4,7 @@
 //! Nobody is timed before what it read was held against what is to be read,
 //! event by event. Then everybody is timed once, round by round.
 
+use bytes::Bytes;
 use peers::{
     Reader, Visitor,
     clock::{Clock, shuffled},
@@ -130,7 +131,7 @@ fn once(input: &str, cut: &str, decoder: &str) -> Option<()> {
     let contestant = contestants.iter().find(|it| it.name == decoder)?;
     let chunks = input.chunks(Cut::parse(cut)?);
     contestant.run(&chunks, &mut |work| work()).ok()?;
-    println!("input\t{}\t{}", input.name, input.size());
+    println!("of\t{}", chunks.iter().map(Bytes::len).sum::<usize>());
     Some(())
 }
 

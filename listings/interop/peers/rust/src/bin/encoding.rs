@@ -27,6 +27,18 @@ fn check(encode: Encode, texts: &'static [String]) -> Result<(), String> {
     }
 }
 
+/// Encodes events once, for a profiler that looks at the encoder only.
+fn once(size: &str, name: &str) -> Option<()> {
+    let (_, encode) = ENCODERS.iter().find(|(it, _)| *it == name)?;
+    let texts = texts(COUNT.into(), size.parse().ok()?);
+    let mut see = |bytes: &[u8]| {
+        black_box(bytes);
+    };
+    encode(texts, &mut see, &mut |work| work());
+    println!("of\t{COUNT}");
+    Some(())
+}
+
 /// Times everybody once, round by round.
 fn race(
     name: &str,
@@ -59,25 +71,38 @@ fn race(
     Ok(())
 }
 
-fn main() -> ExitCode {
-    let mut args = env::args().skip(1).map(|arg| arg.parse());
-    let (Some(Ok(rounds)), None) = (args.next(), args.next()) else {
-        eprintln!("usage: encoding ROUNDS");
-        return ExitCode::FAILURE;
-    };
+const USAGE: &str = "usage: encoding ROUNDS | encoding --once SIZE ENCODER";
+
+fn all(rounds: u32) -> Result<(), String> {
     for name in ["axum", "sse-stream"] {
         println!("version\t{name}\t{}", version(name));
     }
     let mut clock = Clock::default();
     for (name, size) in [("64 bytes", 64), ("1 KiB", 1024)] {
-        if let Err(error) = race(name, size, rounds, &mut clock) {
-            eprintln!("encoding: {error}");
-            return ExitCode::FAILURE;
-        }
+        race(name, size, rounds, &mut clock)?;
     }
     println!("clock\t{}", clock.runs);
     if let Some(faults) = clock.faults {
         println!("faults\t{faults}");
     }
-    ExitCode::SUCCESS
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let done = match args[..] {
+        ["--once", size, encoder] => {
+            once(size, encoder).ok_or_else(|| USAGE.to_owned())
+        }
+        [rounds] => rounds.parse().map_err(|_| USAGE.to_owned()).and_then(all),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("encoding: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }
