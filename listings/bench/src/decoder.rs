@@ -1,12 +1,10 @@
 //! How fast the decoder is, beside other people's and two yardsticks.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::process::Command;
 
 use crate::machine::wrap;
 use crate::plot::{Figure, Group, Measured, Plot, Scale, Whose};
-use crate::rivals::{self, Printed, Quartiles, Race};
+use crate::rivals::{Printed, Quartiles, Race};
 use crate::table::{Table, grouped, number, rows};
 
 /// The scan for line ends, whose time is the unit of all others.
@@ -242,110 +240,12 @@ fn allocations(timed: &Printed, counted: &Printed) -> String {
     format!("\nIn chunks of 1,460 bytes\n\n{}", table.text())
 }
 
-/// What the profile looks at: streams, and the sizes of their chunks.
-const PROFILED: [(&str, &str); 3] =
-    [("tokens", "1460"), ("tokens", "64"), ("heartbeats", "1460")];
-
-/// Counts the instructions that the decoder takes, by function, with
-/// valgrind's callgrind. They are the same at each run, whatever else the
-/// machine does.
-///
-/// # Errors
-/// If valgrind is missing, or a program fails.
-pub fn profile() -> io::Result<String> {
-    let header = rivals::header("release")?;
-    let program = rivals::build("decoding", "release")?;
-    let folder = tempfile::tempdir()?;
-    let mut functions: BTreeMap<String, [f64; 3]> = BTreeMap::new();
-    for (column, (input, chunk)) in PROFILED.into_iter().enumerate() {
-        let out = folder.path().join("callgrind.out");
-        let out_file = format!("--callgrind-out-file={}", out.display());
-        let printed = rivals::run(
-            Command::new("valgrind")
-                .args(["--quiet", "--tool=callgrind", &out_file])
-                .arg("--toggle-collect=peers::contestants::read*")
-                .arg(&program)
-                .args(["--once", input, chunk, "event-stream"]),
-        )?;
-        let bytes = Printed::new(&printed);
-        let bytes: f64 = bytes.lines(&["input", input])[0][0]
-            .parse()
-            .map_err(io::Error::other)?;
-        let annotated = rivals::run(
-            Command::new("callgrind_annotate")
-                .args(["--threshold=100", "--show-percs=no", "--auto=no"])
-                .arg(&out),
-        )?;
-        for (function, count) in counts(&annotated) {
-            functions.entry(function).or_default()[column] += count / bytes;
-        }
-    }
-    Ok(format!(
-        "{header}passes    one over each stream, without a warm-up\n\n{}",
-        profile_table(functions)
-    ))
-}
-
-/// Lines such as `1,234  FILE:FUNCTION [OBJECT]`, the files left out.
-fn counts(annotated: &str) -> impl Iterator<Item = (String, f64)> {
-    annotated.lines().filter_map(|line| {
-        let (count, place) = line.trim_start().split_once("  ")?;
-        let count = number(count)?;
-        // A path of Rust's has two colons, a file's end one.
-        let place = match place.rsplit_once(" [") {
-            Some((place, object)) if object.ends_with(']') => place,
-            _ => place,
-        };
-        let place = place.replace("::", "\u{1}");
-        if place.starts_with("=>") {
-            return None; // What it calls is counted in a line of its own.
-        }
-        let (_, function) = place.rsplit_once(':')?;
-        let function = function.replace('\u{1}', "::");
-        Some((function, count))
-    })
-}
-
-fn profile_table(functions: BTreeMap<String, [f64; 3]>) -> String {
-    let names = PROFILED
-        .map(|(input, chunk)| format!("{input}, {}", grouped_text(chunk)));
-    let [a, b, c] = &names;
-    let mut table = Table::new(&["instructions a byte", a, b, c], 1);
-    let mut functions: Vec<_> = functions.into_iter().collect();
-    functions.sort_by(|(_, one), (_, other)| other[0].total_cmp(&one[0]));
-    let mut row = |name: &str, counts: [f64; 3]| {
-        let cells = counts.map(|count| format!("{count:.2}"));
-        table.row([name.to_owned()].into_iter().chain(cells));
-    };
-    let sum = |functions: &[(String, [f64; 3])]| {
-        let add = |sum: [f64; 3], (_, counts): &(String, [f64; 3])| {
-            [0, 1, 2].map(|column| sum[column] + counts[column])
-        };
-        functions.iter().fold([0.0; 3], add)
-    };
-    row("all", sum(&functions));
-    let (large, small): (Vec<_>, Vec<_>) = functions
-        .into_iter()
-        .partition(|(_, counts)| counts.iter().any(|count| *count >= 0.1));
-    for (function, counts) in &large {
-        row(short(function), *counts);
-    }
-    row("all others", sum(&small));
-    table.text()
-}
-
-/// The last part of a function's path, and what it belongs to.
-fn short(function: &str) -> &str {
-    let mut colons = function.rmatch_indices("::");
-    let before = colons.nth(2).map_or(0, |(at, _)| at + 2);
-    &function[before..]
-}
-
 /// The plot of the tables, with the name of its file.
 #[must_use]
 pub fn plot(text: &str) -> (&'static str, String) {
     let groups = [
         ("tokens", 2, "tokens, in chunks of 1,460 bytes"),
+        ("tokens", 1, "tokens, in chunks of 64 bytes"),
         ("1 KiB", 2, "events of 1 KiB, in chunks of 1,460 bytes"),
         ("1 MiB", 3, "an event of 1 MiB, in chunks of 16,384 bytes"),
         ("heartbeats", 2, "heartbeats, in chunks of 1,460 bytes"),
@@ -362,7 +262,7 @@ pub fn plot(text: &str) -> (&'static str, String) {
         id: "plot-decoder".to_owned(),
         title: "Time to decode, in multiples of a scan for line ends"
             .to_owned(),
-        desc: "Each decoder's time for four streams. The figures are those \
+        desc: "Each decoder's time for five streams. The figures are those \
                of the tables below."
             .to_owned(),
         unit: "times the scan".to_owned(),

@@ -10,6 +10,9 @@ use crate::table::{Table, rows};
 
 const INPUTS: [&str; 2] = ["64 bytes", "1 KiB"];
 
+/// Whose time is the unit of the ratios.
+const UNIT: &str = "memcpy";
+
 /// Runs the measurement: each encoder `rounds` times, 1,000 events each.
 ///
 /// # Errors
@@ -23,7 +26,8 @@ pub fn measure(rounds: u32) -> io::Result<String> {
         &format!(
             "rounds    {rounds} of 1,000 events, the encoders in another order \
              each, each once to warm up and then timed; medians, and between \
-             which the middle half of the rounds lies"
+             which the middle half of the rounds lies; times: over memcpy's of \
+             the same round"
         ),
     );
     text.push('\n');
@@ -31,34 +35,50 @@ pub fn measure(rounds: u32) -> io::Result<String> {
     Ok(text)
 }
 
-/// The table: nanoseconds and allocations an event.
+/// The tables: nanoseconds an event, as multiples of memcpy's of the same
+/// round too, and allocations.
 #[must_use]
 pub fn table(timed: &Printed, counted: &Printed) -> String {
     let mut names = vec!["ns an event"];
     for input in INPUTS {
-        names.extend([input, "half", "allocs"]);
+        names.extend([input, "half", "times"]);
     }
-    let mut table = Table::new(&names, 1);
+    let mut nanos = Table::new(&names, 1);
+    let names = [&["allocations an event"], &INPUTS[..]].concat();
+    let mut allocations = Table::new(&names, 1);
     for cells in timed.lines(&["times", INPUTS[0]]) {
         let Some(name) = cells.first() else { continue };
         let mut row = vec![name.clone()];
+        let mut counts = vec![name.clone()];
         for input in INPUTS {
-            let samples = timed.samples(&["times", input, name]);
-            row.extend(match Quartiles::of(samples) {
-                Some(Quartiles { lower, median, upper }) => {
-                    [format!("{median:.1}"), format!("{lower:.1}–{upper:.1}")]
-                }
-                None => ["none", "none"].map(ToOwned::to_owned),
+            let samples = |name| timed.samples(&["times", input, name]);
+            let (own, unit) = (samples(name), samples(UNIT));
+            let ratios = own.iter().zip(unit).map(|(own, unit)| own / unit);
+            let ratio = Quartiles::of(ratios.collect()).map(|it| it.median);
+            row.extend(match Quartiles::of(own) {
+                Some(Quartiles { lower, median, upper }) => [
+                    ns(median),
+                    format!("{}–{}", ns(lower), ns(upper)),
+                    ratio.map_or_else(|| "none".to_owned(), ns),
+                ],
+                None => ["none"; 3].map(ToOwned::to_owned),
             });
             let of_1000 = counted.samples(&["allocates", input, name]);
-            row.push(match of_1000[..] {
+            counts.push(match of_1000[..] {
                 [of_1000] => format!("{:.1}", of_1000 / 1000.0),
                 _ => "none".to_owned(),
             });
         }
-        table.row(row);
+        nanos.row(row);
+        allocations.row(counts);
     }
-    table.text()
+    format!("{}\n{}", nanos.text(), allocations.text())
+}
+
+/// To three digits, but no further than one behind the point.
+fn ns(value: f64) -> String {
+    let digits = usize::from(value < 99.95);
+    format!("{value:.digits$}")
 }
 
 /// The plot of the table, with the name of its file.

@@ -15,7 +15,8 @@
 //! - [`idle`]: what idle readers cost, in several rounds
 //! - [`proc`]: what the system tells of a process
 //! - [`decoder`], [`encoder`]: bytes to events and back, without a server
-//! - [`rivals`]: what times them beside other people's
+//! - [`rivals`]: what times them beside other people's; [`instructions`]:
+//!   what counts their instructions
 //! - [`machine`]: where and when it was measured
 //! - [`plot`]: a table's figures, drawn for a page
 //! - [`compare`]: what can be counted without running anything
@@ -32,6 +33,7 @@ pub mod decoder;
 pub mod delay;
 pub mod encoder;
 pub mod idle;
+pub mod instructions;
 pub mod machine;
 pub mod others;
 pub mod plot;

@@ -1,14 +1,10 @@
 //! Where and when: figures say nothing without it.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::process::Command;
-use std::thread;
-use std::time::SystemTime;
 
-use crate::proc;
+use interop::machine;
+
 use crate::program::Program;
 use crate::table::grouped;
 
@@ -17,37 +13,21 @@ use crate::table::grouped;
 /// # Errors
 /// If rustc does not tell its version.
 pub fn header(programs: &[Program], profile: &str) -> io::Result<String> {
-    let date = humantime::format_rfc3339_seconds(SystemTime::now());
-    let cores = thread::available_parallelism()?;
-    let processor = field("/proc/cpuinfo", "model name")
-        .unwrap_or_else(|| env::consts::ARCH.to_owned());
-    let flags = field("/proc/cpuinfo", "flags").unwrap_or_default();
-    let is_guest = flags.split(' ').any(|flag| flag == "hypervisor");
-    let cores = format!("{cores}{}", if is_guest { " virtual" } else { "" });
-    let memory = proc::kib("/proc/meminfo", &["MemTotal"]).map_or_else(
-        |_| String::new(),
-        |kib| format!(", {} GiB of memory", kib.div_ceil(1024 * 1024)),
-    );
     let load = line("/proc/loadavg")
         .and_then(|text| Some(text.split(' ').next()?.to_owned()))
         .unwrap_or_else(|| "unknown".to_owned());
-    let kernel = line("/proc/sys/kernel/osrelease").unwrap_or_default();
     // A huge page is resident whole, though a stack touches little of it.
     let huge = line("/sys/kernel/mm/transparent_hugepage/enabled")
         .and_then(|text| {
             Some(text.split_once('[')?.1.split_once(']')?.0.into())
         })
         .unwrap_or_else(|| "unknown".to_owned());
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-    let rustc = Command::new(rustc).arg("--version").output()?.stdout;
-    let rustc = String::from_utf8_lossy(&rustc);
-    let system = env::consts::OS;
     let mut text = String::new();
     for line in [
-        format!("date      {date}"),
-        format!("machine   {processor}, {cores} cores{memory}, load {load}"),
-        format!("system    {system} {kernel}, huge pages: {huge}"),
-        format!("compiler  {}, profile {profile}", rustc.trim()),
+        format!("date      {}", machine::date()),
+        format!("machine   {}, load {load}", machine::machine()?),
+        format!("system    {}, huge pages: {huge}", machine::system()),
+        format!("compiler  {}, profile {profile}", machine::compiler()?),
     ] {
         wrap(&mut text, &line);
     }
@@ -75,13 +55,6 @@ pub fn caches() -> Option<String> {
         }
     }
     (!caches.is_empty()).then(|| caches.join(", "))
-}
-
-/// The first of these lines that starts with `name`, behind its colon.
-fn field(path: &str, name: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
 }
 
 fn line(path: &str) -> Option<String> {

@@ -12,8 +12,13 @@ use bench::idle::{self, Plan};
 use bench::others::Contestant;
 use bench::program::Program;
 use bench::servers::{self, shown};
-use bench::{compare, contracts, decoder, encoder, machine, proc, table};
+use bench::{
+    compare, contracts, decoder, encoder, instructions, machine, proc, table,
+};
 use clap::{Args, Parser, Subcommand};
+
+/// The most readers: one address has no more ports for them, or few.
+const MOST: i64 = 50_000;
 
 /// Measures servers of Server-Sent Events side by side.
 #[derive(Parser)]
@@ -49,6 +54,13 @@ enum Command {
     },
     /// Events to bytes: the encoder beside axum's
     Encoder(Rounds),
+    /// The encoder's instructions, by function. Needs `valgrind`
+    EncoderProfile {
+        /// Write the file that the book shows, too:
+        /// listings/bench/transcripts/encoder-profile.txt
+        #[arg(long)]
+        write: bool,
+    },
     /// Lines and packages of the chapters
     Compare,
     /// The chapters under the contract
@@ -62,9 +74,10 @@ struct Idle {
     /// prints `Server running at URL` [default: those that the book compares]
     #[arg(value_name = "PROGRAM")]
     programs: Vec<String>,
-    /// How many readers: two or more, each count more than the one before
+    /// How many readers: from two to 50,000, each count more than the one
+    /// before
     #[arg(long, value_name = "N,…", value_delimiter = ',',
-          value_parser = clap::value_parser!(u32).range(2..))]
+          value_parser = clap::value_parser!(u32).range(2..=MOST))]
     readers: Vec<u32>,
     /// How often each server is started and filled
     #[arg(long, default_value_t = 5,
@@ -86,9 +99,10 @@ struct Servers {
     /// `interop` has it; or a command [default: those that the book compares]
     #[arg(value_name = "SERVER")]
     servers: Vec<String>,
-    /// How many readers: two or more, each count more than the one before
+    /// How many readers: from two to 50,000, each count more than the one
+    /// before
     #[arg(long, value_name = "N,…", value_delimiter = ',',
-          value_parser = clap::value_parser!(u32).range(2..))]
+          value_parser = clap::value_parser!(u32).range(2..=MOST))]
     readers: Vec<u32>,
     /// How often each server is started [default: 3]
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
@@ -188,10 +202,13 @@ fn run(command: Command) -> io::Result<()> {
             (name, streams.write, streams.measure()?)
         }
         Command::DecoderProfile { write } => {
-            ("decoder-profile", write, decoder::profile()?)
+            ("decoder-profile", write, instructions::of_decoder()?)
         }
         Command::Encoder(Rounds { rounds, write }) => {
             ("encoder", write, encoder::measure(rounds)?)
+        }
+        Command::EncoderProfile { write } => {
+            ("encoder-profile", write, instructions::of_encoder()?)
         }
         // A test holds what these two print, and writes it.
         Command::Compare => ("compare", false, compare::text()?),
@@ -327,6 +344,9 @@ impl Begun {
     }
 }
 
+/// What a table of several rounds shows.
+const MEDIANS: &str = "medians";
+
 /// Each set of packages once, with its first program's name, without what is
 /// an argument.
 fn distinct(contestants: &[Contestant]) -> Vec<Program> {
@@ -349,6 +369,7 @@ impl Servers {
         counts: &[u32],
         rounds: u8,
         servers: impl Iterator<Item = String>,
+        shown: &str,
     ) -> io::Result<Begun> {
         let counts = match &*self.readers {
             [] => rising(counts)?,
@@ -371,7 +392,7 @@ impl Servers {
         let header = format!(
             "{header}limit     {} descriptors a process\n\
              place     {}\n\
-             rounds    {rounds}, the servers in turn; medians\n",
+             rounds    {rounds}, the servers in turn; {shown}\n",
             table::grouped(descriptors),
             servers::placed(cores),
         );
@@ -392,7 +413,7 @@ impl Servers {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         let servers = servers::contestants();
-        let begun = self.begin(&[100, 1000, 10_000], 3, servers)?;
+        let begun = self.begin(&[100, 1000, 10_000], 3, servers, MEDIANS)?;
         let plan = servers::idle::Plan {
             counts: begun.counts.clone(),
             once_above: 1000,
@@ -430,7 +451,8 @@ impl Servers {
     fn profile(&self) -> io::Result<String> {
         let ours = servers::ours().map(ToOwned::to_owned);
         let servers = ours.chain(servers::contestants());
-        let begun = self.begin(&[1000], 3, servers)?;
+        let shown = "the samples of all rounds together";
+        let begun = self.begin(&[1000], 3, servers, shown)?;
         let mut text = String::new();
         for &readers in &begun.counts {
             let plan = self.load_of(&begun, readers, Duration::from_secs(3));
@@ -450,7 +472,8 @@ impl Servers {
     }
 
     fn load(&self) -> io::Result<String> {
-        let begun = self.begin(&[100, 1000], 3, servers::contestants())?;
+        let servers = servers::contestants();
+        let begun = self.begin(&[100, 1000], 3, servers, MEDIANS)?;
         let mut text = String::new();
         for &readers in &begun.counts {
             let plan = self.load_of(&begun, readers, Duration::from_secs(2));
@@ -473,7 +496,7 @@ impl Servers {
         let servers = servers::contestants().map(|name| {
             if name == least { format!("{name} --due") } else { name }
         });
-        let begun = self.begin(&[1000], 3, servers)?;
+        let begun = self.begin(&[1000], 3, servers, MEDIANS)?;
         let watched = self.watch.unwrap_or(Duration::from_secs(6));
         let [readers] = *begun.counts else {
             let what = "--readers: one count";

@@ -24,10 +24,12 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream at `http://HOST:PORT/PATH`.
+    /// The stream at `http://HOST:PORT/PATH`, on this machine: nobody else is
+    /// to be loaded by accident.
     ///
     /// # Errors
-    /// If that is not what `url` is, or the host has no address.
+    /// If that is not what `url` is, or the host has no address, or another
+    /// than a loopback address.
     pub fn at(url: &str) -> io::Result<Self> {
         let (host, path) = url
             .strip_prefix("http://")
@@ -39,6 +41,10 @@ impl Stream {
         let addr = host.to_socket_addrs()?.next().ok_or_else(|| {
             io::Error::new(ErrorKind::NotFound, format!("no address: {host}"))
         })?;
+        if !addr.ip().is_loopback() {
+            let what = format!("not on this machine: {url}");
+            return Err(io::Error::new(ErrorKind::InvalidInput, what));
+        }
         let request = format!(
             "GET /{path} HTTP/1.1\r\nHost: {host}\r\n\
              Accept: text/event-stream\r\n\r\n"

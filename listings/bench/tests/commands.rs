@@ -109,6 +109,12 @@ fn a_program_that_does_not_serve_is_an_error() {
         (&["readers", " "], 1, "must have a name"),
         (&["readers", "false", "--readers", "5,5"], 1, "more than the one"),
         (&["readers", "false", "--readers", "1"], 2, "1 is not in"),
+        (&["readers", "false", "--readers", "50001"], 2, "50001 is not in"),
+        (
+            &["readers", "echo running at http://192.0.2.1:80/"],
+            1,
+            "not on this machine: http://192.0.2.1:80/",
+        ),
     ] {
         let ran = bench(&examples(), args);
         assert_eq!(ran.status.code(), Some(status), "{args:?}: {ran:?}");
@@ -197,8 +203,10 @@ fn delays_are_told_by_the_timetable() {
             panic!("{table}")
         };
         assert!(sent.ends_with('%') && cpu.ends_with('%'), "{table}");
-        let [half, most, once, longest] = parts else { panic!("{table}") };
-        assert_eq!(once, "once");
+        let [half, most, once, times, longest] = parts else {
+            panic!("{table}")
+        };
+        assert_eq!([&**once, times], ["once", "1.0"]);
         let numbers = [half, most, longest, in_line];
         let numbers = numbers.map(|cell| bench::table::number(cell).unwrap());
         assert!(numbers[..3].is_sorted(), "{table}");

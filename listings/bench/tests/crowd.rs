@@ -66,6 +66,7 @@ fn hear(stream: Stream, gate: &Barrier) -> io::Result<Vec<Vec<Heard>>> {
     Ok(all.into_inner())
 }
 
+// ANCHOR: complaint
 /// What the crowd says of a server whose second reader is given these numbers
 /// and the others nine in order.
 fn complaint(numbers: &'static [u64]) -> String {
@@ -83,6 +84,7 @@ fn complaint(numbers: &'static [u64]) -> String {
     });
     hear(stream, &open).unwrap_err().to_string()
 }
+// ANCHOR_END: complaint
 
 #[test]
 fn a_server_that_is_right_is_heard_however_it_frames() {
@@ -120,6 +122,7 @@ fn a_server_that_is_right_is_heard_however_it_frames() {
     }
 }
 
+// ANCHOR: lost
 #[test]
 fn an_event_that_is_lost_doubled_or_out_of_order_is_told() {
     for (numbers, says) in [
@@ -131,6 +134,7 @@ fn an_event_that_is_lost_doubled_or_out_of_order_is_told() {
         assert_eq!(complaint(numbers), format!("reader 2: {says}"));
     }
 }
+// ANCHOR_END: lost
 
 #[test]
 fn what_is_no_stream_of_events_is_told() {

@@ -74,6 +74,7 @@ fn a_part_is_not_written_in_place_of_the_whole() {
         (&["decoder", "tokens", "--write"][..], "shows all streams"),
         (&["decoder", "--profile", "dev"], "--profile: release, or fat"),
         (&["decoder-profile", "--rounds", "3"], "unexpected argument"),
+        (&["encoder-profile", "64"], "unexpected argument"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
         let ran = command.args(args).output().unwrap();

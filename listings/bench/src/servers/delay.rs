@@ -3,7 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Measured, Rows, both_ends, crowd, fixed, median, percent, share};
+use super::{
+    Measured, Rows, both_ends, crowd, fixed, median, percent, share, times,
+};
 use crate::cores::Cores;
 use crate::crowd::Heard;
 use crate::delay::{Arrived, Delays, ENOUGH, Timetable, per_mille};
@@ -154,6 +156,11 @@ pub fn round(program: &Program, plan: &Plan) -> io::Result<Delayed> {
     })
 }
 
+/// A delay, which may be below 0 where an event came early.
+fn positive(nanos: i64) -> u64 {
+    u64::try_from(nanos).unwrap_or(0)
+}
+
 fn nanos(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -184,7 +191,15 @@ pub fn tables(measured: &[Measured<Delayed>]) -> String {
 
 fn table(title: &str, measured: &[&Measured<Delayed>]) -> String {
     let names = [title, "sent", "CPU", "50%", "99%", "least to most"];
-    let mut rows = Rows::new(&[&names[..], &["100%", "in line"]].concat(), 1);
+    let names = [&names[..], &["times", "100%", "in line"]].concat();
+    let mut rows = Rows::new(&names, 1);
+    let most = |one: &&Measured<Delayed>| {
+        let rounds = one.rounds.iter().flatten();
+        let rounds: Vec<_> = rounds.collect();
+        let most = median(&rounds, |one| positive(one.delay.most));
+        (most > 0).then_some(most)
+    };
+    let best = measured.iter().filter_map(most).min().unwrap_or(0);
     for one in measured {
         let front = [one.name.clone()];
         rows.add(&front, one.missing.as_ref(), &one.rounds, |fine| {
@@ -195,6 +210,7 @@ fn table(title: &str, measured: &[&Measured<Delayed>]) -> String {
                 middle(fine, |one| one.delay.half),
                 most,
                 both_ends(fine.len(), &least, &longest),
+                times(median(fine, |one| positive(one.delay.most)), best),
                 middle(fine, |one| one.delay.longest),
                 middle(fine, |one| one.in_line),
             ]
