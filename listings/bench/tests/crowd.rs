@@ -1,6 +1,7 @@
 //! The crowd finds what a server does wrong, with the reader and the event.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Barrier};
@@ -34,6 +35,8 @@ fn server(
     Stream::at(&url).unwrap()
 }
 
+/// Far more than anything here takes: a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
 const PLAIN: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -55,8 +58,8 @@ fn hear(stream: Stream, gate: &Barrier) -> io::Result<Vec<Vec<Heard>>> {
     crowd.grow_to(3, Duration::from_millis(1))?;
     assert_eq!(crowd.len(), 3);
     gate.wait();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let all = std::cell::RefCell::new(vec![Vec::new(); 3]);
+    let deadline = Instant::now() + PATIENCE;
+    let all = RefCell::new(vec![Vec::new(); 3]);
     let have_all =
         || all.borrow().iter().all(|heard: &Vec<Heard>| heard.len() >= 8);
     crowd.listen(
@@ -179,8 +182,8 @@ fn a_reader_that_is_given_nothing_is_told() {
     });
     let mut crowd = Crowd::of(stream).unwrap();
     crowd.grow_to(3, Duration::ZERO).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let served = std::cell::RefCell::new([false; 3]);
+    let deadline = Instant::now() + PATIENCE;
+    let served = RefCell::new([false; 3]);
     let is_over =
         || *served.borrow() == [true, false, true] || Instant::now() > deadline;
     crowd
@@ -217,8 +220,8 @@ fn the_error_of_an_arrival_is_no_less_than_its_wait() {
         open.wait();
         let wait = Duration::from_millis(20);
         thread::sleep(wait);
-        let heard = std::cell::Cell::new(None);
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let heard = Cell::new(None);
+        let deadline = Instant::now() + PATIENCE;
         let is_over = || heard.get().is_some() || Instant::now() > deadline;
         crowd.listen(is_over, |one| heard.set(Some(one))).unwrap();
         let one = heard.get().unwrap();
