@@ -8,7 +8,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dashboard::{Chapter, Outcome, Report, Server, say};
+use dashboard::{Chapter, Outcome, Report, Request, Server, say};
 
 // ANCHOR: main
 fn main() -> ExitCode {
@@ -61,8 +61,8 @@ fn server(server: Server) -> io::Result<()> {
 // ANCHOR_END: server
 
 /// Connects again when the connection is lost.
-fn patient(url: &str, report: &mut Report) -> Outcome {
-    let addr = address(url)?;
+fn patient(request: &Request, report: &mut Report) -> Outcome {
+    let addr = address(&request.url)?;
     loop {
         report.note(format_args!("Connecting to {addr}"));
         match receive(addr, report) {
@@ -74,8 +74,8 @@ fn patient(url: &str, report: &mut Report) -> Outcome {
 }
 
 /// Ends then.
-fn hasty(url: &str, report: &mut Report) -> Outcome {
-    receive(address(url)?, report)
+fn hasty(request: &Request, report: &mut Report) -> Outcome {
+    receive(address(&request.url)?, report)
 }
 
 fn address(url: &str) -> Result<SocketAddr, String> {

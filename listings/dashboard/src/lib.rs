@@ -66,8 +66,23 @@ pub struct Chapter {
     pub clients: &'static [(&'static str, Client)],
 }
 
-/// Connects to the URL and reports what it receives.
-pub type Client = fn(&str, &mut Report) -> Outcome;
+/// Connects as it is told and reports what it receives.
+pub type Client = fn(&Request, &mut Report) -> Outcome;
+
+/// Everything a client is given from outside.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The stream.
+    pub url: String,
+    /// The ID of the event behind which it goes on, if not empty.
+    pub last_event_id: String,
+    /// How long the head of a response may take; `None` for any time.
+    pub head_timeout: Option<Duration>,
+    /// How long a stream may be silent; `None` for any time.
+    pub idle_timeout: Option<Duration>,
+    /// The statuses to come back from. By the standard there are none.
+    pub retried_statuses: Vec<u16>,
+}
 
 /// Everything a server is given from outside.
 #[derive(Debug)]
@@ -132,6 +147,26 @@ enum Role {
         /// Leave after N events
         #[arg(long, value_name = "N", value_parser = at_least_one)]
         events: Option<NonZeroU64>,
+        /// Go on behind the event with this ID
+        #[arg(
+            long,
+            value_name = "ID",
+            default_value = "",
+            hide_default_value = true
+        )]
+        last_event_id: String,
+        /// How long the head of a response may take; 0 for any time
+        #[arg(long, value_name = "TIME", default_value = "30s",
+              value_parser = limit)]
+        head_timeout: Duration,
+        /// How long a stream may be silent; 0 for any time
+        #[arg(long, value_name = "TIME", default_value = "1m",
+              value_parser = limit)]
+        idle_timeout: Duration,
+        /// Come back also from these statuses, such as 429,502,503,504
+        #[arg(long, value_name = "STATUS,…", value_delimiter = ',',
+              value_parser = clap::value_parser!(u16).range(400..600))]
+        retry_on: Vec<u16>,
         #[arg(long, hide = true)]
         until_stdin_closes: bool,
     },
@@ -158,6 +193,11 @@ fn interval(text: &str) -> Result<Duration, String> {
         return Err("must be at most one day".into());
     }
     Ok(time)
+}
+
+/// As [`interval`], and zero for none.
+fn limit(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { interval(text) }
 }
 
 fn at_least_one(text: &str) -> Result<NonZeroU64, String> {
@@ -239,15 +279,26 @@ pub fn run_under(
                 }
             })
         }
-        Some(Role::Client { url, json, events, until_stdin_closes }) => {
+        Some(Role::Client {
+            url,
+            json,
+            events,
+            last_event_id,
+            head_timeout,
+            idle_timeout,
+            retry_on,
+            until_stdin_closes,
+        }) => {
+            let request = Request {
+                url: url.unwrap_or_else(|| default_url(chapter)),
+                last_event_id,
+                head_timeout: some(head_timeout),
+                idle_timeout: some(idle_timeout),
+                retried_statuses: retry_on,
+            };
             let report = Report::new(io::stdout(), json, events);
-            run_client(
-                chapter,
-                client.as_deref(),
-                url.unwrap_or_else(|| default_url(chapter)),
-                report,
-                until_stdin_closes,
-            )
+            let client = client.as_deref();
+            run_client(chapter, client, request, report, until_stdin_closes)
         }
     };
     say::finish();
@@ -258,6 +309,11 @@ pub fn run_under(
             ExitCode::FAILURE
         }
     }
+}
+
+/// A limit, if it is one.
+fn some(limit: Duration) -> Option<Duration> {
+    (!limit.is_zero()).then_some(limit)
 }
 
 fn default_url(chapter: &Chapter) -> String {
@@ -402,7 +458,7 @@ fn cannot(addr: SocketAddr, error: &io::Error) -> String {
 fn run_client(
     chapter: &Chapter,
     named: Option<&str>,
-    url: String,
+    request: Request,
     report: Report,
     until_stdin_closes: bool,
 ) -> Result<ExitCode, String> {
@@ -419,7 +475,7 @@ fn run_client(
     let mut report =
         report.when_lost(move |error| drop(lost.send(End::Lost(error))));
     start(end, move || {
-        client(&url, &mut report).map_err(|error| {
+        client(&request, &mut report).map_err(|error| {
             // Not last words: this waits for its reader, as the report does.
             if let Some(message) = report.failed(error.to_string()) {
                 complain(format_args!("{name}: {message}"));

@@ -310,6 +310,24 @@ impl Decoder {
         &self.last_event_id
     }
 
+    // ANCHOR: unfinished
+    /// Whether an event has begun that no blank line has ended: ask when the
+    /// stream has, and all its items were taken. The standard drops such an
+    /// event (§9.2.6). Where a server is known to end its last event with the
+    /// stream, decode one blank line more (`b"\n\n"`), and it comes out; if
+    /// the stream was cut instead, so does half of an event.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        let line = match self.due {
+            // What is in the buffer was handed out.
+            Due::DropLine | Due::DropBlock => &[][..],
+            _ => &self.buffer[self.line_start..],
+        };
+        let is_block = self.in_block && self.due != Due::DropBlock;
+        is_block || line.first().is_some_and(|byte| *byte != b':')
+    }
+    // ANCHOR_END: unfinished
+
     // ANCHOR: next
     /// Takes the next item from the front of `chunk`, and the bytes that made
     /// it; `None` once the chunk is used up. Call it until then, then again

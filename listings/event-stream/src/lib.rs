@@ -29,6 +29,7 @@ mod event;
 mod history;
 mod lines;
 mod reconnection;
+mod response;
 #[cfg(feature = "stream")]
 mod stream;
 
@@ -37,7 +38,8 @@ pub use decoder::{
 };
 pub use event::{Comment, Event, FieldError, HEARTBEAT, Retry};
 pub use history::{Entry, Gap, History};
-pub use reconnection::{Failure, Reconnection, Verdict};
+pub use reconnection::{Reconnection, Verdict};
+pub use response::{Failure, Refusal};
 #[cfg(feature = "stream")]
 pub use stream::{Items, ItemsError};
 

@@ -1,8 +1,8 @@
 //! When to connect again, with what, and when to stop.
 
-use crate::{Item, MIME_TYPE};
-use alloc::{borrow::ToOwned, string::String};
-use core::{error::Error, fmt, time::Duration};
+use crate::{Failure, Item, MIME_TYPE, response::Head};
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use core::{ops::RangeInclusive, time::Duration};
 
 // ANCHOR: reconnection
 /// The reconnection rules of an `EventSource`, §9.2.3, without its sockets:
@@ -10,16 +10,22 @@ use core::{error::Error, fmt, time::Duration};
 ///
 /// The caller connects with [`headers`](Self::headers); reports
 /// [`response`](Self::response), each [`item`](Self::item) and, when the
-/// connection is over or could not be made, [`lost`](Self::lost); and waits as
-/// long as that says before it connects again. Each new decoder is told the
-/// ID: [`Decoder::with_last_event_id`](crate::Decoder::with_last_event_id).
+/// response [`ended`](Self::ended) or the connection was
+/// [`lost`](Self::lost) or could not be made, that; and waits as long as it is
+/// told before it connects again. Each new decoder is told the ID:
+/// [`Decoder::with_last_event_id`](crate::Decoder::with_last_event_id).
 #[derive(Clone, Debug)]
 pub struct Reconnection {
+    /// As the server set it, within `bounds`.
     time: Duration,
+    bounds: (Duration, Duration),
+    retried_statuses: Vec<u16>,
     last_event_id: String,
     failures: u32,
     /// When the current response began, if there is one.
     opened: Option<Duration>,
+    /// Something came with it.
+    has_spoken: bool,
     random: u64,
 }
 
@@ -32,16 +38,14 @@ pub enum Verdict {
     Stop,
     /// It is something else: do not reconnect, and say so.
     Fail(Failure),
-}
-
-/// Why a response is not an event stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The status is neither 200 nor 204.
-    Status(u16),
-    /// The `Content-Type`, empty if there is none, is not
-    /// [`text/event-stream`](MIME_TYPE).
-    ContentType(String),
+    /// It has one of the statuses that the caller
+    /// [chose to come back from](Reconnection::with_retried_statuses).
+    Retry {
+        /// What it was.
+        failure: Failure,
+        /// How long to wait before the next connection.
+        wait: Duration,
+    },
 }
 // ANCHOR_END: reconnection
 
@@ -61,8 +65,25 @@ impl Reconnection {
     pub const MAX_ID_SENT: usize = 4 * 1024;
 
     /// A connection that stays open this long, or delivers an event, is good:
-    /// 30 seconds.
-    pub const GOOD_AFTER: Duration = Duration::from_secs(30);
+    /// 3 seconds, the time for which a client stays away.
+    pub const GOOD_AFTER: Duration = Self::DEFAULT_TIME;
+
+    // ANCHOR: bounds
+    /// The least wait, whatever a server sets: half a second, as in Firefox.
+    /// With `retry: 0` and a stream that ends after each event, a client would
+    /// connect thousands of times a second.
+    pub const MIN_WAIT: Duration = Duration::from_millis(500);
+
+    /// The longest wait, whatever a server sets in `retry` or `Retry-After`:
+    /// an hour. A number that is meant in other units, or that overflowed
+    /// somewhere, must not silence a reader for good.
+    pub const MAX_WAIT: Duration = Duration::from_hours(1);
+    // ANCHOR_END: bounds
+
+    /// The statuses of a server that is being replaced, is down or is
+    /// overloaded, for
+    /// [`with_retried_statuses`](Self::with_retried_statuses).
+    pub const UNAVAILABLE: [u16; 4] = [429, 502, 503, 504];
 
     /// Rules for a client that has not connected yet. `seed` makes its delays
     /// its own: two clients with different seeds do not return together.
@@ -70,11 +91,51 @@ impl Reconnection {
     pub const fn new(seed: u64) -> Self {
         Self {
             time: Self::DEFAULT_TIME,
+            bounds: (Self::MIN_WAIT, Self::MAX_WAIT),
+            retried_statuses: Vec::new(),
             last_event_id: String::new(),
             failures: 0,
             opened: None,
+            has_spoken: false,
             random: seed,
         }
+    }
+
+    /// The same rules, for a client that goes on behind the event with this
+    /// ID, from an earlier connection or an earlier program.
+    #[must_use]
+    pub fn with_last_event_id(mut self, id: impl Into<String>) -> Self {
+        self.last_event_id = id.into();
+        self
+    }
+
+    /// The same rules with other bounds for what a server sets. An upper bound
+    /// below the lower one counts as that.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: RangeInclusive<Duration>) -> Self {
+        let (least, most) = bounds.into_inner();
+        self.bounds = (least, most.max(least));
+        self.time = self.within_bounds(self.time);
+        self
+    }
+
+    /// The same rules, but a response with one of these statuses is no end:
+    /// the client comes back, no sooner than `Retry-After` says. By the
+    /// standard each of them is final; a server that is replaced while its
+    /// readers are there wants [`UNAVAILABLE`](Self::UNAVAILABLE). 200 and 204
+    /// keep their meaning.
+    #[must_use]
+    pub fn with_retried_statuses(
+        mut self,
+        statuses: impl IntoIterator<Item = u16>,
+    ) -> Self {
+        self.retried_statuses = statuses.into_iter().collect();
+        self
+    }
+
+    fn within_bounds(&self, wait: Duration) -> Duration {
+        let (least, most) = self.bounds;
+        wait.clamp(least, most)
     }
 
     /// The time to wait before reconnecting, as the server last set it.
@@ -114,37 +175,60 @@ impl Reconnection {
     // ANCHOR: response
     /// A response came, at `now` on the caller's clock (any origin, always
     /// the same). Redirects were followed before: this is the last response.
-    pub fn response(
+    /// `fields` are the header fields of its head, all of them: what counts is
+    /// read as HTTP says, in whatever case and however often a name comes.
+    pub fn response<N, V>(
         &mut self,
         status: u16,
-        content_type: Option<&str>,
+        fields: impl IntoIterator<Item = (N, V)>,
         now: Duration,
-    ) -> Verdict {
-        let content_type = content_type.unwrap_or_default();
-        match status {
-            204 => Verdict::Stop,
-            200 if is_event_stream(content_type) => {
-                self.opened = Some(now);
-                Verdict::Read
+    ) -> Verdict
+    where
+        N: AsRef<str>,
+        V: AsRef<[u8]>,
+    {
+        let head = Head::new(fields);
+        let failure = match status {
+            204 => return Verdict::Stop,
+            200 if !head.is_event_stream() => {
+                Failure::ContentType(head.into_content_type())
             }
-            200 => Verdict::Fail(Failure::ContentType(content_type.into())),
-            status => Verdict::Fail(Failure::Status(status)),
+            200 => {
+                let Some(coding) = head.coding else {
+                    self.opened = Some(now);
+                    self.has_spoken = false;
+                    return Verdict::Read;
+                };
+                Failure::ContentCoding(coding)
+            }
+            _ => Failure::Status { status, retry_after: head.retry_after() },
+        };
+        match failure {
+            Failure::Status { status, retry_after }
+                if self.retried_statuses.contains(&status) =>
+            {
+                let asked = retry_after.unwrap_or_default();
+                let wait = self.lost(now).max(self.within_bounds(asked));
+                Verdict::Retry { failure, wait }
+            }
+            failure => Verdict::Fail(failure),
         }
     }
     // ANCHOR_END: response
 
     // ANCHOR: reset
-    /// An item of the stream came. Only an event makes the connection good: a
-    /// server that dies behind its first `retry` line would else be met by
-    /// clients that never slow down.
+    /// An item of the stream came. An event makes the connection good.
     pub fn item(&mut self, item: &Item<&str>) {
+        self.has_spoken = true;
         match item {
             Item::Event(event) => {
                 self.failures = 0;
                 self.set_last_event_id(event.last_event_id);
             }
             Item::LastEventId(id) => self.set_last_event_id(id),
-            Item::ReconnectionTime(time) => self.time = *time,
+            Item::ReconnectionTime(time) => {
+                self.time = self.within_bounds(*time);
+            }
             Item::Comment(_) => {}
         }
     }
@@ -157,8 +241,20 @@ impl Reconnection {
     }
 
     // ANCHOR: lost
-    /// The connection could not be made, or broke, or the response ended, at
-    /// `now`. Returns how long to wait before the next.
+    /// The response ended at `now`, as its framing says. Returns how long to
+    /// wait before the next connection.
+    ///
+    /// Where anything came with it, a comment included, that is no failure:
+    /// many servers and proxies end a quiet stream now and then.
+    pub fn ended(&mut self, now: Duration) -> Duration {
+        if self.opened.is_some() && self.has_spoken {
+            self.failures = 0;
+        }
+        self.lost(now)
+    }
+
+    /// The connection could not be made, or broke, at `now`. Returns how long
+    /// to wait before the next.
     ///
     /// The first time that is the reconnection time. From the second failure
     /// in a row on, the wait is drawn from between the reconnection time and a
@@ -192,28 +288,6 @@ impl Reconnection {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => {
-                write!(f, "the server answered with status {status}, not 200")
-            }
-            Self::ContentType(content_type) => write!(
-                f,
-                "the Content-Type is {content_type:?}, not {MIME_TYPE:?}"
-            ),
-        }
-    }
-}
-
-impl Error for Failure {}
-
-/// Compares the essence of a MIME type: parameters are allowed and ignored.
-fn is_event_stream(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim_matches([' ', '\t']).eq_ignore_ascii_case(MIME_TYPE)
 }
 
 /// RFC 9110 §5.5: no control characters but tab, and no white space at the

@@ -50,6 +50,12 @@ impl<S: TryStream> Items<S> {
     pub const fn new(bytes: S, decoder: Decoder) -> Self {
         Self { bytes: Some(bytes), decoder, chunk: None, decoded: 0 }
     }
+
+    /// Whether the bytes ended within an event, once this has ended:
+    /// [`Decoder::is_unfinished`].
+    pub fn is_unfinished(&self) -> bool {
+        self.decoder.is_unfinished()
+    }
 }
 
 // ANCHOR: poll

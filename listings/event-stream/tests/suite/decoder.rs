@@ -288,3 +288,53 @@ fn the_offset_is_that_of_the_stream_and_not_of_the_event() {
     stream.extend(b"data: too long\n\n");
     assert_eq!(exceeded(10, &stream), Some(at(10, 90 + 10)));
 }
+
+/// What stands behind the last blank line is dropped, and can be seen.
+#[test]
+fn an_unfinished_event_can_be_seen() {
+    for (stream, is_unfinished) in [
+        ("", false),
+        ("\n", false),
+        ("data: a\n\n", false),
+        ("data: a\r\r", false),
+        ("data: a\r\n\r", false),
+        ("id: 1\n\n", false),
+        (": comment", false),
+        (": comment\n", false),
+        ("data: a\n\n: comm", false),
+        ("\u{feff}", false),
+        ("data: a\n", true),
+        ("data: a\r", true),
+        ("data: a", true),
+        ("d", true),
+        ("data: a\n\nid: 7\n", true),
+        ("data: a\n\nevent: b\n", true),
+        ("data: a\n: comment\n", true),
+        ("data: a\n: comm", true),
+        ("data: a\n\ndata: b\n\ndat", true),
+    ] {
+        for comments in [true, false] {
+            for piece in [1, 2, 3, 100] {
+                let mut decoder = Decoder::new();
+                if !comments {
+                    decoder = decoder.without_comments();
+                }
+                for mut chunk in stream.as_bytes().chunks(piece) {
+                    while decoder.next(&mut chunk).unwrap().is_some() {}
+                }
+                let found = decoder.is_unfinished();
+                assert_eq!(found, is_unfinished, "{stream:?} by {piece}");
+                // A blank line more gives it out, where there is data.
+                let mut end = &b"\n\n"[..];
+                let mut events = 0;
+                while let Some(item) = decoder.next(&mut end).unwrap() {
+                    events += usize::from(matches!(item, Item::Event(_)));
+                }
+                let last = stream.rsplit("\n\n").next().unwrap();
+                let has_data = last.contains("data: ") && is_unfinished;
+                assert_eq!(events, usize::from(has_data), "{stream:?}");
+                assert!(!decoder.is_unfinished(), "{stream:?} by {piece}");
+            }
+        }
+    }
+}

@@ -11,5 +11,6 @@ mod items;
 mod properties;
 mod reconnection;
 mod reference;
+mod response;
 mod said;
 mod transcripts;
