@@ -4,7 +4,6 @@ use dashboard::{Outcome, Report, Request};
 use event_stream::Decoder;
 use serde::Deserialize;
 use std::{
-    fmt::Write as _,
     io::{self, BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, Stdio},
@@ -105,12 +104,8 @@ fn flags(request: &Request) -> [String; 4] {
         let unit = if ms == 0 { "" } else { "ms" };
         format!("--{name}-timeout={ms}{unit}")
     };
-    let mut statuses = String::new();
-    for status in &request.retried_statuses {
-        let comma = if statuses.is_empty() { "" } else { "," };
-        // A `String` takes whatever is written to it.
-        let _ = write!(statuses, "{comma}{status}");
-    }
+    let statuses = request.retried_statuses.iter().map(u16::to_string);
+    let statuses = statuses.collect::<Vec<_>>().join(",");
     [
         format!("--last-event-id={}", request.last_event_id),
         limit("head", request.head_timeout),
