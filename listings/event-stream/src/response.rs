@@ -72,7 +72,8 @@ impl fmt::Display for Refusal {
                 '\n' => write!(f, " ")?,
                 '\r' => {}
                 c if drives_a_terminal(c) => {
-                    write!(f, "{}", c.escape_unicode())?
+                    let escaped = c.escape_unicode();
+                    write!(f, "{escaped}")?;
                 }
                 c => write!(f, "{c}")?,
             }
