@@ -7,7 +7,7 @@ import https from "node:https";
 import { unescape } from "node:querystring";
 import { Readable } from "node:stream";
 
-import { Refused, elements } from "../page/reconnection.js";
+import { Refused } from "../page/reconnection.js";
 
 const MAX_REDIRECTS = 20;
 const REDIRECTS = [301, 302, 303, 307, 308];
@@ -114,13 +114,6 @@ function exchange(url, headers, signal, note) {
 
 /** A response as `fetchEvents` reads it. */
 function readable(message) {
-  const transfer = elements(message.headers["transfer-encoding"] ?? "");
-  const coding = transfer.find((it) => !/^(chunked|identity|)$/i.test(it));
-  if (coding !== undefined) {
-    message.destroy();
-    const is = `its Transfer-Encoding has ${JSON.stringify(coding)}`;
-    throw new Refused(`the response is malformed: ${is}`);
-  }
   const get = (wanted) => {
     const isIt = ([name]) => name.toLowerCase() === wanted.toLowerCase();
     const values = pairs(message).filter(isIt);

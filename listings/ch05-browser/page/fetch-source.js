@@ -4,7 +4,7 @@
 
 import { Decoder } from "./decode.js";
 import { LONGEST, Reconnection, Refused } from "./reconnection.js";
-import { elements, judge } from "./reconnection.js";
+import { elements, judge, retryAfter } from "./reconnection.js";
 
 export { Refused };
 
@@ -68,7 +68,7 @@ export async function* fetchEvents(url, options = {}) {
       if (response.status === 204) {
         return;
       }
-      const { failure, retryAfter } = judge(response, its.decodes);
+      const failure = judge(response, its.decodes);
       if (failure === null) {
         rules.open(performance.now());
         yield { kind: "open" };
@@ -83,13 +83,11 @@ export async function* fetchEvents(url, options = {}) {
         }
         unfinished = decoder.isUnfinished;
       } else {
-        const body = await beginning(response.body, connection);
-        const { status } = response;
-        error = new Refused(failure, { status, retryAfter, body });
-        if (!reconnect || !its.retryOn.includes(status)) {
+        error = await refusal(failure, response, connection);
+        if (!reconnect || !its.retryOn.includes(response.status)) {
           throw error;
         }
-        asked = rules.withinBounds(retryAfter ?? 0);
+        asked = rules.withinBounds(error.retryAfter ?? 0);
       }
     } catch (thrown) {
       if (signal.aborted) {
@@ -241,12 +239,13 @@ function isLasting(error) {
 }
 // ANCHOR_END: read
 
-// ANCHOR: beginning
-// The first of what a refusal says, as text: 1 KiB, and what comes in time.
-async function beginning(body, connection) {
+// ANCHOR: refusal
+// With the first of what the response says: 1 KiB, and what comes in time.
+async function refusal(failure, { status, headers, body }, connection) {
   const kept = [];
   const most = 1_024;
-  const reader = body?.getReader();
+  // With such a status servers say why. The body of another is for no person.
+  const reader = status >= 400 ? body?.getReader() : null;
   const first = async () => {
     while (reader && kept.length < most) {
       const { done, value } = await reader.read();
@@ -259,10 +258,12 @@ async function beginning(body, connection) {
   // A body that breaks or is slow is worth what came of it.
   await connection.within(5_000, "", first()).catch(() => {});
   // A character that the cut went through is not worth a U+FFFD.
-  const stream = true;
-  return new TextDecoder().decode(Uint8Array.from(kept), { stream });
+  const bytes = Uint8Array.from(kept);
+  const said = new TextDecoder().decode(bytes, { stream: true });
+  const asked = status === 200 ? null : retryAfter(headers);
+  return new Refused(failure, { status, retryAfter: asked, body: said });
 }
-// ANCHOR_END: beginning
+// ANCHOR_END: refusal
 
 // Throws for a wrong URL or option, and does not repeat a password.
 function checkRequest(url, { headers, ...init }, signal) {
@@ -291,7 +292,7 @@ function checkRequest(url, { headers, ...init }, signal) {
 
 // The caller's `Accept`, with what this reads: MCP wants both.
 function completed(accept) {
-  const types = elements(accept ?? "").filter(Boolean);
+  const types = elements(accept).filter(Boolean);
   const isIn = types.some((it) => /^text\/event-stream *(;|$)/i.test(it));
   return (isIn ? types : [...types, "text/event-stream"]).join(", ");
 }

@@ -101,41 +101,46 @@ export class Refused extends Error {
 }
 
 // ANCHOR: judge
-// Why a response is no event stream, and how long its server asks to be left
-// alone: `{ failure, retryAfter }`, each null if there is none. `headers` has
-// the `get` of a `Headers`. `decodes` says that what gives the body takes
-// content codings off before.
+// Why a response is no event stream, or null if it is one. `headers` has the
+// `get` of a `Headers`. `decodes` says that content codings are taken off the
+// body before it is read here.
 export function judge({ status, headers }, decodes) {
+  const quoted = JSON.stringify;
   if (status !== 200) {
-    const retryAfter = askedFor(headers);
-    const asks =
-      retryAfter === null ? "" : `, and Retry-After: ${retryAfter / 1_000}s`;
-    const is = `the server answered with status ${status}, not 200`;
-    return { failure: `${is}${asks}`, retryAfter };
+    const asked = retryAfter(headers);
+    const asks = asked === null ? "" : `, and Retry-After: ${asked / 1_000}s`;
+    return `the server answered with status ${status}, not 200${asks}`;
   }
-  const type = headers.get("Content-Type") ?? "";
+  // Some servers name it twice, and mean it once. `identity` is what old ones
+  // call none.
+  const transfer = elements(headers.get("Transfer-Encoding")).filter(Boolean);
+  const isAll = (name) => transfer.every((it) => it.toLowerCase() === name);
+  if (!isAll("chunked") && !isAll("identity")) {
+    const is = `the Transfer-Encoding is ${quoted(transfer.join(", "))}`;
+    return `${is}; only "chunked" can be read`;
+  }
   // Fetch, "extract a MIME type": the last of them that is one.
-  const essence = elements(type).map(essenceOf).findLast(Boolean);
+  const type = headers.get("Content-Type") ?? "";
+  const essence = elements(type).map(essenceOf).filter(Boolean).at(-1);
   if (essence !== "text/event-stream") {
-    const is = `the Content-Type is ${JSON.stringify(type)}`;
-    return { failure: `${is}, not "text/event-stream"`, retryAfter: null };
+    return `the Content-Type is ${quoted(type)}, not "text/event-stream"`;
   }
   // `none` is no coding that HTTP knows: some servers say it to keep a
   // compressing proxy off, and mean what it says.
-  const coding = elements(headers.get("Content-Encoding") ?? "").find(
+  const coding = elements(headers.get("Content-Encoding")).find(
     (it) => !["", "identity", "none"].includes(it.toLowerCase()),
   );
-  const has = `the body has the content coding ${JSON.stringify(coding)}`;
-  const isFailure = coding !== undefined && !decodes;
-  const failure = isFailure ? `${has}, which was not asked for` : null;
-  return { failure, retryAfter: null };
+  return coding === undefined || decodes
+    ? null
+    : `the body has the content coding ${quoted(coding)}, which was not ` +
+        "asked for";
 }
 // ANCHOR_END: judge
 
 // The elements of a list, less the blanks around them. A comma in a quoted
 // string parts nothing.
 export function elements(list) {
-  const matches = list.matchAll(/(?:"(?:\\[^]|[^"\\])*"?|[^,"])+|(?<=^|,)/g);
+  const matches = (list ?? "").matchAll(/(?:"(?:\\[^]|[^"\\])*"?|[^,"])+|(?<=^|,)/g);
   return Array.from(matches, ([text]) => text.replace(BLANKS, ""));
 }
 
@@ -151,8 +156,9 @@ function essenceOf(type) {
 
 // `Retry-After` in ms: seconds, or a date, which is held against the
 // response's own, so that the clocks need not agree. To a page of another
-// origin a browser shows neither, unless `Access-Control-Expose-Headers` does.
-function askedFor(headers) {
+// origin a browser shows neither, unless `Access-Control-Expose-Headers` names
+// them.
+export function retryAfter(headers) {
   const value = headers.get("Retry-After") ?? "";
   if (/^[0-9]+$/.test(value)) {
     return Number(value) * 1_000;
