@@ -336,7 +336,10 @@ const RUN: &str = "
       const decode = (byte) => decoder.decode(Uint8Array.of(byte));
       const cut = Array.from(bytes, decode).flat();
       const whole = new Decoder().decode(bytes);
-      return { ...result, heard, whole, cut };
+      const all = { ...result, heard, whole, cut };
+      // As what JSON has, which is rounded: that is of no matter here.
+      return JSON.parse(JSON.stringify(all, (_, value) =>
+        typeof value === 'bigint' ? Number(value) : value));
     }));
 ";
 

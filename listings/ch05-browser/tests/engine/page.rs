@@ -701,7 +701,27 @@ pub(crate) fn wire_lab() {
     starts(1, "event 1|typemessagedatacafé");
     assert!(shown[1].ends_with("|= same"), "{shown:?}");
     starts(2, "comment|hm|");
-    starts(3, "comes back with|Last-Event-ID: 5|Last-Event-ID: 5");
+    starts(3, "comes back with|Last-Event-ID: 5|Last-Event-ID: 5|= same");
+    starts(4, "comes back after|30 ms|");
+
+    // Its wait is compared, too: here this browser has its own.
+    send("retry: 500\nretry:\n");
+    verdict("1 difference. A wait is compared: ");
+    let row = &rows()[2];
+    assert!(row.starts_with("comes back after|500 ms|"), "{row}");
+    assert!(row.ends_with(" ms|≠ wait"), "{row}");
+    // No digit is lost.
+    send("retry: 18446744073709551615\n");
+    browser.wait(
+        "document.querySelector('#lab-status').textContent
+           .includes('wait 18446744073709551615 ms.')",
+    );
+    assert_eq!(
+        rows()[0],
+        "retry|18446744073709551615 ms|not shown to a page|"
+    );
+    // It waits longer than the page does.
+    verdict("No difference. The wait is longer than this page has waited");
 
     send("data: \\q");
     verdict("Line 1, column 7: ");
