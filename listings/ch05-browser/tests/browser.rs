@@ -462,6 +462,8 @@ fn main() -> ExitCode {
             page::refused,
             page::not_for_this_page,
             page::asks_first,
+            page::wakes,
+            page::faults,
             page::back_button,
             page::burst,
             page::no_end,
