@@ -73,10 +73,17 @@ function why(error, unfinished) {
   }
   // Several addresses were tried, each with an error of its own.
   const { code = "", message } = error.errors?.[0] ?? error;
-  return code.startsWith("HPE_")
-    ? `the response is malformed: ${message.replace(/^Parse Error: /, "")}`
-    : message;
+  if (code.startsWith("HPE_")) {
+    const what = message.replace(/^Parse Error: /, "");
+    return `the response is malformed: ${what}`;
+  }
+  return WORDS[message] ?? message;
 }
+
+const WORDS = {
+  aborted: "the stream was cut",
+  "socket hang up": "the server closed before it answered",
+};
 
 function time(ms) {
   return ms < 1000 ? `${ms.toFixed(1)}ms` : `${(ms / 1000).toFixed(1)}s`;

@@ -230,13 +230,17 @@ function lost(error) {
   throw mistakes.some((it) => error instanceof it) ? error : new Lost(error);
 }
 
-// Node.js says what it was: a head or a framing that its parser refuses, or an
-// argument, would be there the next time. A name that does not resolve, a
-// connection that is refused or breaks, may be better then.
+// Node.js says what it was: a head or a framing that its parser refuses, a
+// certificate, an argument would be there the next time. A name that does not
+// resolve, a connection that is refused or breaks, may be better then.
 function isLasting(error) {
-  const code = String((error.cause ?? error).code);
-  return /^(HPE_(?!INVALID_EOF)|(UND_)?ERR_INVALID_|UND_ERR_HEAD)/.test(code);
+  return LASTING.test((error.cause ?? error).code ?? "");
 }
+
+const LASTING = new RegExp(
+  "^(HPE_(?!INVALID_EOF)|ERR_INVALID_|UND_ERR_(INVALID|HEADERS_OVER)|EPROTO|" +
+    "ERR_(SSL|TLS_CERT)_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)",
+);
 // ANCHOR_END: read
 
 // ANCHOR: refusal

@@ -5,7 +5,6 @@ use event_stream::Decoder;
 use serde::Deserialize;
 use std::{
     io::{self, BufRead, BufReader, Read},
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -148,7 +147,7 @@ fn not_started(error: &io::Error) -> String {
         _ => format!("Node.js cannot be started ({error})"),
     };
     format!(
-        "{why}: install version 20 or newer (on Debian, apt install nodejs \
-         npm), {ELSE}"
+        "{why}: install version 20 or newer (on Debian, apt install \
+         nodejs), {ELSE}"
     )
 }

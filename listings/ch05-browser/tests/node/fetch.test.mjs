@@ -238,6 +238,18 @@ test_("a server or a name that is not there may come", async (t) => {
   assert.deepEqual(await all(`http://${never.host}/`, { signal }), []);
 });
 
+test_("a certificate that nobody vouches for is final", async (t) => {
+  // As `tls` has it: the two codes of a certificate, and of no TLS at all.
+  const { host, heads } = await server(t, "HTTP/1.1 400 No TLS\r\n\r\n");
+  await assert.rejects(all(`https://${host}/`), { code: "EPROTO" });
+  assert.equal(heads.length, 1);
+  for (const code of ["CERT_HAS_EXPIRED", "DEPTH_ZERO_SELF_SIGNED_CERT"]) {
+    const refused = Object.assign(new Error("no"), { code });
+    const fetch = () => Promise.reject(refused);
+    await assert.rejects(all("https://host/", { fetch }), { code });
+  }
+});
+
 test_("it waits as long as it is told, and says so", async (t) => {
   const { host, heads } = await server(
     t,
