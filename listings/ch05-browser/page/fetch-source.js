@@ -231,15 +231,16 @@ function lost(error) {
 }
 
 // Node.js says what it was: a head or a framing that its parser refuses, a
-// certificate, an argument would be there the next time. A name that does not
-// resolve, a connection that is refused or breaks, may be better then.
+// certificate that is wrong, an argument would be there the next time. A name
+// that does not resolve, a connection that is refused or breaks, a certificate
+// that is late may be better then.
 function isLasting(error) {
   return LASTING.test((error.cause ?? error).code ?? "");
 }
 
 const LASTING = new RegExp(
-  "^(HPE_(?!INVALID_EOF)|ERR_INVALID_|UND_ERR_(INVALID|HEADERS_OVER)|EPROTO|" +
-    "ERR_(SSL|TLS_CERT)_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)",
+  "^(HPE_(?!INVALID_EOF)|ERR_INVALID_|UND_ERR_(INVALID|HEADERS_OVER)|" +
+    "ERR_TLS_CERT_|CERT_(?!HAS_EXP|NOT_YET)|UNABLE_TO_|DEPTH_ZERO_|SELF_SIG)",
 );
 // ANCHOR_END: read
 

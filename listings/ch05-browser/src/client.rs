@@ -10,8 +10,7 @@ use std::{
 };
 
 /// The client in Node.js.
-const SCRIPT: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/node/client.mjs");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node/client.mjs");
 /// The longest line that is read, in bytes: that of an event as large as the
 /// clients take, with a last event ID from before that is as large, each
 /// character written as `\u0000`.

@@ -811,10 +811,7 @@ pub(crate) fn wire_lab() {
         "document.querySelector('#lab-status').textContent
            .includes('wait 18446744073709551615 ms.')",
     );
-    assert_eq!(
-        rows()[0],
-        "retry|18446744073709551615 ms|not shown to a page|"
-    );
+    assert_eq!(rows()[0], "retry|18446744073709551615 ms|not shown to a page|");
     // It waits longer than the page does.
     verdict("No difference. The wait is longer than this page has waited");
 

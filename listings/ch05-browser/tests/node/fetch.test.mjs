@@ -238,15 +238,24 @@ test_("a server or a name that is not there may come", async (t) => {
   assert.deepEqual(await all(`http://${never.host}/`, { signal }), []);
 });
 
-test_("a certificate that nobody vouches for is final", async (t) => {
-  // As `tls` has it: the two codes of a certificate, and of no TLS at all.
-  const { host, heads } = await server(t, "HTTP/1.1 400 No TLS\r\n\r\n");
-  await assert.rejects(all(`https://${host}/`), { code: "EPROTO" });
-  assert.equal(heads.length, 1);
-  for (const code of ["CERT_HAS_EXPIRED", "DEPTH_ZERO_SELF_SIGNED_CERT"]) {
-    const refused = Object.assign(new Error("no"), { code });
-    const fetch = () => Promise.reject(refused);
-    await assert.rejects(all("https://host/", { fetch }), { code });
+test_("a certificate that is wrong is final, one that is late not", async () => {
+  const rejecting = (code) => ({
+    fetch: () => Promise.reject(Object.assign(new Error("no"), { code })),
+  });
+  for (const code of [
+    "DEPTH_ZERO_SELF_SIGNED_CERT",
+    "SELF_SIGNED_CERT_IN_CHAIN",
+    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    "CERT_REVOKED",
+    "ERR_TLS_CERT_ALTNAME_INVALID",
+  ]) {
+    await assert.rejects(all("https://host/", rejecting(code)), { code });
+  }
+  for (const code of ["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]) {
+    const items = fetchEvents("https://host/", rejecting(code));
+    const { value } = await items.next();
+    assert.deepEqual([value.kind, value.error.code], ["lost", code]);
+    await items.return();
   }
 });
 
