@@ -320,12 +320,15 @@ pub(crate) fn wakes() {
     until("the event", || browser.text("#events") == "1");
     watch_states(&browser);
     let wake = |event: &str| {
-        browser.script(&format!(
-            "const now = Date.now;
-             Date.now = () => now() + 3_600_000;
-             {event};
-             Date.now = now;"
-        ));
+        browser.script_with(
+            &format!(
+                "const now = Date.now;
+                 Date.now = () => now() + 3_600_000;
+                 {event};
+                 Date.now = now;"
+            ),
+            &[],
+        );
     };
     for (count, event) in [
         "document.dispatchEvent(new Event('visibilitychange'))",
@@ -373,10 +376,13 @@ pub(crate) fn faults() {
     browser.open(&own.url("/"));
     wait_for_state(&browser, "Open");
     assert_eq!(browser.text("#boot"), "");
-    browser.script("setTimeout(() => { undefined.slip })");
-    says("This page has a fault: Cannot read properties of undefined");
-    browser.script("Promise.reject(new Error('unheard'))");
-    says("This page has a fault: unheard");
+    browser.script("document.querySelector('#rows').remove()");
+    says("This page has a fault: Cannot read properties of null");
+    browser.script(
+        "dispatchEvent(new PromiseRejectionEvent('unhandledrejection', {
+           promise: Promise.resolve(), reason: new Error('unheard') }))",
+    );
+    until("the other", || browser.text("#boot").contains("unheard"));
 
     // Without what reads the bytes. The events go on.
     let without = |name: &str| {
@@ -391,10 +397,12 @@ pub(crate) fn faults() {
         let command = "Page.removeScriptToEvaluateOnNewDocument";
         browser.devtools(command, &json!({ "identifier": id }));
     };
-    let id = without("TextEncoder");
+    let id = without("Headers");
     wait_for_state(&browser, "Open");
     until("the fault", || {
-        browser.text("#raw").contains("TextEncoder is not a constructor")
+        browser
+            .text("#raw")
+            .contains("This page has a fault: Headers is not a constructor")
     });
     again(id);
     for name in ["fetch", "EventSource", "TextDecoder"] {
@@ -746,6 +754,7 @@ pub(crate) fn post() {
                 "kind": "event", "type": "second", "data": "a\nb",
                 "id": "2",
             },
+            { "kind": "end", "unfinished": true },
         ])
     );
     // Once: who asks twice has it done twice.
