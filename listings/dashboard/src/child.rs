@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, PipeReader, Read};
 use std::process::{self, Command, ExitStatus, Stdio};
+use std::str;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Between two looks at something that is about to end.
 const STEP: Duration = Duration::from_millis(10);
 /// Bytes of one line that are shown.
-const MAX_LINE: u64 = 4096;
+const MAX_LINE: usize = 4096;
 
 /// A running process. Dropping it stops the process and waits for its end.
 pub(crate) struct Child {
@@ -131,21 +132,38 @@ fn read(side: Side, output: PipeReader, inputs: &SyncSender<Input>) {
     let mut line = Vec::new();
     loop {
         line.clear();
-        match output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
+        // One more than is shown, so as to know whether there is more.
+        let most = MAX_LINE as u64 + 1;
+        match output.by_ref().take(most).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
         let whole = line.pop_if(|last| *last == b'\n').is_some();
-        let mut text = String::from_utf8_lossy(&line).into_owned();
-        if !whole && output.skip_until(b'\n').unwrap_or(0) > 0 {
-            text.push_str(" [cut]");
+        let is_cut = !whole && line.len() > MAX_LINE;
+        if is_cut {
+            if output.skip_until(b'\n').is_err() {
+                return;
+            }
+            line.truncate(between_characters(&line[..MAX_LINE]));
         }
-        if text.ends_with('\r') {
+        let mut text = String::from_utf8_lossy(&line).into_owned();
+        if is_cut {
+            text.push_str(" [cut]");
+        } else if text.ends_with('\r') {
             text.pop();
         }
         if inputs.send(Input::Line(side, text)).is_err() {
             return;
         }
+    }
+}
+
+/// The length of `text` without a character at its end that was cut through.
+fn between_characters(text: &[u8]) -> usize {
+    let last = text.utf8_chunks().last().map_or(&[][..], |c| c.invalid());
+    match str::from_utf8(last) {
+        Err(error) if error.error_len().is_none() => text.len() - last.len(),
+        _ => text.len(),
     }
 }
 // ANCHOR_END: read
