@@ -162,17 +162,17 @@ enum Role {
             value_parser = event_id
         )]
         last_event_id: String,
-        /// How long the head of a response may take; 0 for any time
+        /// Limit for a response's head; 0: none
         #[arg(long, value_name = "TIME", default_value = "30s",
               value_parser = limit)]
         head_timeout: Duration,
-        /// How long a stream may be silent; 0 for any time
+        /// Limit for silence in a stream; 0: none
         #[arg(long, value_name = "TIME", default_value = "1m",
               value_parser = limit)]
         idle_timeout: Duration,
-        /// Come back also from these statuses, such as 429,502,503,504
+        /// Statuses to come back from, such as 429,502,503,504
         #[arg(long, value_name = "STATUS,…", value_delimiter = ',',
-              value_parser = clap::value_parser!(u16).range(400..600))]
+              value_parser = clap::value_parser!(u16).range(400..=599))]
         retry_on: Vec<u16>,
         #[arg(long, hide = true)]
         until_stdin_closes: bool,
@@ -383,10 +383,12 @@ fn parse(
 /// then no such flag.
 fn which_client(chapter: &Chapter) -> Arg {
     let names = chapter.clients.iter().map(|(name, _)| *name);
+    let list = names.clone().collect::<Vec<_>>().join(", ");
     Arg::new(CLIENT)
         .long(CLIENT)
         .value_name("NAME")
-        .help("Which client")
+        .help(format!("Which client: {list}"))
+        .hide_possible_values(true)
         .value_parser(PossibleValuesParser::new(names.clone()))
         .default_values(names.take(1))
 }
