@@ -3,7 +3,6 @@
 
 use std::io::{self, BufRead, BufReader, PipeReader, Read};
 use std::process::{self, Command, ExitStatus, Stdio};
-use std::str;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -130,40 +129,29 @@ fn exit(ended: io::Result<ExitStatus>) -> Exit {
 fn read(side: Side, output: PipeReader, inputs: &SyncSender<Input>) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
+    // Whatever is cut here ends behind what is shown, character or not.
+    let most = MAX_LINE as u64 + 4;
     loop {
         line.clear();
-        // One more than is shown, so as to know whether there is more.
-        let most = MAX_LINE as u64 + 1;
         match output.by_ref().take(most).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        let whole = line.pop_if(|last| *last == b'\n').is_some();
-        let is_cut = !whole && line.len() > MAX_LINE;
-        if is_cut {
-            if output.skip_until(b'\n').is_err() {
-                return;
-            }
-            line.truncate(between_characters(&line[..MAX_LINE]));
+        let is_whole = line.pop_if(|last| *last == b'\n').is_some();
+        if !is_whole && output.skip_until(b'\n').is_err() {
+            return;
         }
         let mut text = String::from_utf8_lossy(&line).into_owned();
-        if is_cut {
-            text.push_str(" [cut]");
-        } else if text.ends_with('\r') {
+        if text.ends_with('\r') {
             text.pop();
+        }
+        if text.len() > MAX_LINE {
+            text.truncate(text.floor_char_boundary(MAX_LINE));
+            text.push_str(" [cut]");
         }
         if inputs.send(Input::Line(side, text)).is_err() {
             return;
         }
-    }
-}
-
-/// The length of `text` without a character at its end that was cut through.
-fn between_characters(text: &[u8]) -> usize {
-    let last = text.utf8_chunks().last().map_or(&[][..], |c| c.invalid());
-    match str::from_utf8(last) {
-        Err(error) if error.error_len().is_none() => text.len() - last.len(),
-        _ => text.len(),
     }
 }
 // ANCHOR_END: read

@@ -375,7 +375,7 @@ fn a_line_of_a_process_is_escaped_and_cut_between_characters() {
     };
     assert_eq!(client(&format!("{HOSTILE}\n")), SHOWN);
     let fits = "x".repeat(4096);
-    for end in ["", "\n"] {
+    for end in ["", "\n", "\r\n"] {
         assert_eq!(client(&format!("{fits}{end}")), fits, "{end:?}");
         assert_eq!(client(&format!("{fits}x{end}")), format!("{fits} [cut]"));
     }
