@@ -77,6 +77,10 @@ enum Json<'a> {
 
 /// What a client tells the person or program that runs it: text, or with
 /// `--json` one object a line. Each line is flushed at once.
+///
+/// An event reads `Received event ID (TYPE): DATA`, with its further lines of
+/// data indented and nothing trimmed. Whatever drives a terminal is escaped:
+/// as `\u{1b}` in text, as `\u001b` in JSON, which keeps its value.
 pub struct Report {
     out: Box<dyn Write + Send>,
     json: bool,
@@ -219,9 +223,8 @@ impl Report {
     }
 }
 
-/// `Received event ID (TYPE): DATA`, without an ID that is empty and without
-/// the type `message`. White space at the end of the data stands there, too;
-/// behind the colon of empty data there is nothing.
+/// Without an ID that is empty, without the type `message`, and with nothing
+/// behind the colon where the data is empty.
 fn event_text(event_type: &str, data: &str, id: &str) -> String {
     let mut text = String::from("Received event");
     if !id.is_empty() {
