@@ -96,12 +96,20 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {}
 
-/// The C0 and C1 controls, line and paragraph separators, and the marks that
-/// turn the direction of writing.
-fn drives_a_terminal(c: char) -> bool {
+/// Whether a character drives a terminal, or hides in it: the C0 and C1
+/// controls, line and paragraph separators, the marks that turn the direction
+/// of writing, and what has no width. Joiners and variation selectors up to
+/// U+FFFF are not among these: Persian and emoji need them.
+///
+/// What a peer sent is printed with each of these as an escape, such as
+/// [`char::escape_unicode`], or in JSON `\u009b`.
+#[must_use]
+pub fn drives_a_terminal(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl fmt::Display for Failure {
