@@ -295,7 +295,6 @@ fn exchange(
     }
 }
 
-// ANCHOR: secrets
 /// A head without the values that let whoever reads them in: what is printed
 /// is often kept.
 fn without_secrets(head: &str) -> String {
@@ -326,7 +325,6 @@ pub fn without_user(url: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(url),
     }
 }
-// ANCHOR_END: secrets
 
 // ANCHOR: refusal
 /// The failure with the first of the body that explains it: as much as a

@@ -411,7 +411,6 @@ impl Source {
     }
     // ANCHOR_END: step
 
-    // ANCHOR: request
     /// The request, as the rules and the caller have it this time.
     async fn request(&mut self) -> Result<Request, GivenUp> {
         let request = match &self.request {
@@ -441,7 +440,6 @@ impl Source {
         }
         Ok(request)
     }
-    // ANCHOR_END: request
 
     fn judge(&mut self, response: &Response) -> Verdict {
         let now = self.started.elapsed();
@@ -594,7 +592,6 @@ async fn within<T>(
     }
 }
 
-// ANCHOR: refusal
 /// The failure with the first of the body that explains it: as much as a
 /// [`Refusal`] keeps, and what comes in time.
 async fn refusal(failure: Failure, response: Response) -> Refusal {
@@ -614,7 +611,6 @@ async fn refusal(failure: Failure, response: Response) -> Refusal {
     }
     Refusal::new(failure, &body)
 }
-// ANCHOR_END: refusal
 
 // ANCHOR: idle
 /// The bytes of a body; [`Lost::Silent`] if the next do not come in time.
@@ -662,7 +658,6 @@ fn append_fields(mut head: String, fields: &HeaderMap) -> String {
     head
 }
 
-// ANCHOR: shown
 /// A field's value, unless it lets whoever reads it in: what is printed is
 /// often kept.
 fn shown(name: &HeaderName, value: &HeaderValue) -> String {
@@ -681,7 +676,6 @@ fn shown(name: &HeaderName, value: &HeaderValue) -> String {
         _ => text,
     }
 }
-// ANCHOR_END: shown
 
 /// The error at the bottom: those above it say where, and not what.
 fn root<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {

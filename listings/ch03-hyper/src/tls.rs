@@ -3,7 +3,6 @@
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use std::sync::Arc;
 
-// ANCHOR: tls
 /// TLS for [`http`](crate::client::http): the certificates of the system, or
 /// of the file that the variable `SSL_CERT_FILE` names; Mozilla's where there
 /// are none, as in many a container. ring does the arithmetic: it builds in
@@ -23,4 +22,3 @@ pub(crate) fn config() -> ClientConfig {
         .with_root_certificates(roots)
         .with_no_client_auth()
 }
-// ANCHOR_END: tls
