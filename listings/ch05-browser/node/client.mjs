@@ -95,8 +95,9 @@ function time(ms) {
  */
 function jsonLine(object) {
   return JSON.stringify(object).replace(DRIVES, (character) => {
-    const code = character.codePointAt(0).toString(16);
-    return `\\u${code.padStart(4, "0")}`;
+    const units = character.split("").map((unit) => unit.charCodeAt(0));
+    const escape = (unit) => `\\u${unit.toString(16).padStart(4, "0")}`;
+    return units.map(escape).join("");
   });
 }
 
@@ -108,7 +109,8 @@ function textLine({ kind, line, type, data, id, closed = true, message }) {
     const which = id === "" ? "" : ` ${visible(id)}`;
     const what = type === "message" ? "" : ` (${visible(type)})`;
     const lines = data.split("\n").map(visible).join("\n    ");
-    return `Received event${which}${what}: ${lines}`;
+    const text = data === "" ? "" : ` ${lines}`;
+    return `Received event${which}${what}:${text}`;
   }
   return `${closed ? "client.mjs" : "Error"}: ${visible(message)}`;
 }

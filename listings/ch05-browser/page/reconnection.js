@@ -174,11 +174,11 @@ function date(text) {
 }
 
 // ANCHOR: visible
-// What drives a terminal, or hides text: the C0 and C1 controls, the
-// separators of lines and paragraphs, the marks that turn the direction of
-// writing.
+// What drives a terminal, or hides in it: the C0 and C1 controls, the ends of
+// lines and paragraphs, the marks that turn the direction of writing, what has
+// no width. Joiners stay: Persian and emoji need them.
 export const DRIVES =
-  /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+  /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
 
 // Text with each of these written as an escape.
 export function visible(text) {

@@ -355,8 +355,10 @@ pub fn server(exe: &Path, chapter: Chapter) -> Program {
 #[must_use]
 pub fn reader(exe: &Path, chapter: Chapter) -> Program {
     if chapter == Chapter::Ch05 {
-        let silence = format!("--silence={}", PATIENCE.as_millis());
-        let flags = ["--json", "--until-stdin-closes", &silence];
+        let [head, idle] = ["head", "idle"].map(|name| {
+            format!("--{name}-timeout={}ms", PATIENCE.as_millis())
+        });
+        let flags = ["--json", "--until-stdin-closes", &head, &idle];
         let node = Program::new("node").arg(CLIENT_MJS);
         return flags.into_iter().fold(node, Program::arg);
     }

@@ -310,7 +310,9 @@ test_("a refusal is shown, or come back from", async (t) => {
 });
 
 test_("what it prints drives no terminal, and loses nothing", async (t) => {
-  const odd = "\u009b2J\u007f\u0085\u061c\u200e\u200f\u2028\u2029\u202e\u2066";
+  const odd =
+    "\u009b2J\u007f\u0085\u061c\u200b\u200e\u200f\u2028\u2029\u202e\u2066" +
+    "\u206a\ufeff\ufff9\u{e0041}";
   const body = `${OK}\r\nid: ${odd}\nevent: ${odd}\ndata: ${odd}\n\n`;
   const bytes = `${body}data: token \t\n\ndata:\ndata:\n\nid\ndata\n\n`;
   const { host } = await server(t, bytes, bytes);
@@ -339,7 +341,7 @@ test_("what it prints drives no terminal, and loses nothing", async (t) => {
     `Received event ${it}: token \\t`,
     `Received event ${it}: `,
     "    ",
-    "Received event: ",
+    "Received event:",
     "",
   ]);
 });
