@@ -58,7 +58,8 @@ async function listen(url, left, limits) {
       left -= 1;
       if (left <= 0) return;
     } else if (kind === "lost") {
-      const message = `${why(error, unfinished)}; reconnecting in ${time(wait)}`;
+      const next = `; reconnecting in ${time(wait)}`;
+      const message = `${why(error, unfinished)}${next}`;
       await print({ kind: "error", closed: false, message });
     }
   }

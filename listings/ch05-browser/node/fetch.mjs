@@ -12,7 +12,6 @@ import { Refused } from "../page/reconnection.js";
 const MAX_REDIRECTS = 20;
 const REDIRECTS = [301, 302, 303, 307, 308];
 
-// ANCHOR: node-fetch
 /**
  * A `fetch` for GET requests. `note` is given each line that tells what
  * happens. `authorization` is a header field of that name: it does not follow
@@ -43,7 +42,6 @@ export function fetchWith({ note = () => {}, authorization } = {}) {
     throw new Refused("redirected without end");
   };
 }
-// ANCHOR_END: node-fetch
 
 /** The user name and the password of a URL as a header field, if it has any. */
 export function basic({ username, password }) {
@@ -129,7 +127,6 @@ function pairs({ rawHeaders }) {
   return names.map((name, at) => [name, rawHeaders[2 * at + 1]]);
 }
 
-// ANCHOR: secrets
 const SECRET = /^(authorization|cookie|set-cookie|proxy-authorization)$/i;
 
 /** A line of a head, without what lets whoever reads it in. */
@@ -149,7 +146,6 @@ function withoutUser(location, from) {
     return "(not shown)";
   }
 }
-// ANCHOR_END: secrets
 
 /** Header fields are bytes, which Node.js gives as one char each. */
 function text(bytes) {

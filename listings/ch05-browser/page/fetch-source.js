@@ -8,7 +8,6 @@ import { elements, judge, retryAfter } from "./reconnection.js";
 
 export { Refused };
 
-// ANCHOR: options
 // Those of `fetch`, and these. All times are in ms.
 const DEFAULTS = {
   // Whether to connect again. A request that does something is not sent twice
@@ -37,7 +36,6 @@ const DEFAULTS = {
   fetch: undefined,
   decodes: true,
 };
-// ANCHOR_END: options
 
 // ANCHOR: fetch
 // Gives what happens, in order, and connects again until the server answers
@@ -215,6 +213,7 @@ class Connection {
     }
   }
 }
+// ANCHOR_END: read
 
 // The network's fault, which time may mend: its `cause`.
 class Lost extends Error {
@@ -242,9 +241,7 @@ const LASTING = new RegExp(
   "^(HPE_(?!INVALID_EOF)|ERR_INVALID_|UND_ERR_(INVALID|HEADERS_OVER)|" +
     "ERR_TLS_CERT_|CERT_(?!HAS_EXP|NOT_YET)|UNABLE_TO_|DEPTH_ZERO_|SELF_SIG)",
 );
-// ANCHOR_END: read
 
-// ANCHOR: refusal
 // With the first of what the response says: 1 KiB, and what comes in time.
 async function refusal(failure, { status, headers, body }, connection) {
   const kept = [];
@@ -268,7 +265,6 @@ async function refusal(failure, { status, headers, body }, connection) {
   const asked = status === 200 ? null : retryAfter(headers);
   return new Refused(failure, { status, retryAfter: asked, body: said });
 }
-// ANCHOR_END: refusal
 
 // Throws for a wrong URL or option, and does not repeat a password.
 function checkRequest(url, { headers, ...init }, signal) {

@@ -139,14 +139,13 @@ function verdict({ ours, back, differences }) {
   const what = `${count} ${count === 1 ? "difference" : "differences"}.`;
   const told = reconnectionTime(ours);
   const { early, late } = TOLERANCE;
-  const within = `from ${early} ms earlier to ${seconds(late)} later is the same`;
-  const waits = {
-    true: `A wait is compared: ${within}.`,
-    false: "The wait is longer than this page has waited, and not compared.",
-  };
+  const isCompared = back !== null && isWaitOther(told, back) !== null;
+  const wait = isCompared
+    ? `A wait is compared: ${early} ms early to ${seconds(late)} late is one.`
+    : "The wait is longer than this page has waited, and not compared.";
   return [
     count === 0 ? "No difference." : what,
-    told === null ? "" : waits[back !== null && isWaitOther(told, back) !== null],
+    told === null ? "" : wait,
     "A type that nobody listens to is not heard; the lab listens to every",
     "text that may be one.",
   ]
@@ -198,8 +197,9 @@ function show(place, { ours, browsers, back, differences }) {
     const told = reconnectionTime(ours);
     const our = told === null ? soft("was not told") : `${told} ms`;
     const isKnown = isWaitOther(told, back) !== null;
-    const when = isLate ? never.cloneNode(true) : `${Math.round(back.after)} ms`;
-    add("comes back after", our, when, isKnown ? at(null, "wait") : null);
+    const wait = isKnown ? at(null, "wait") : null;
+    const when = isLate ? soft("as above") : `${Math.round(back.after)} ms`;
+    add("comes back after", our, when, wait);
   }
   if (body.childElementCount === 0) {
     add("nothing", soft("no items"), soft("no events"), false);

@@ -29,7 +29,7 @@ const ANNOUNCE_EVERY = 10_000;
 // mistake in this page, or something that its browser lacks.
 function sentence(error) {
   const isTold = error instanceof Refused || error instanceof RangeError;
-  const what = isTold ? error.message : `this page has a fault: ${error.message}`;
+  const what = `${isTold ? "" : "this page has a fault: "}${error.message}`;
   const first = what[0].toUpperCase();
   return `${first}${what.slice(1)}${what.endsWith(".") ? "" : "."}`;
 }

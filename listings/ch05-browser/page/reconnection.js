@@ -2,7 +2,6 @@
 // No I/O, no timers and no imports: this file can be copied. All times are in
 // ms.
 
-// ANCHOR: bounds
 // What a server sets in `retry` or `Retry-After` is kept within these. With
 // `retry: 0` and a stream that ends after each event, a client would connect
 // hundreds of times a second; a number that was meant in other units, or that
@@ -11,14 +10,12 @@ export const MIN_WAIT = 500;
 export const MAX_WAIT = 60 * 60 * 1_000;
 // A longer `setTimeout` fires at once.
 export const LONGEST = 2 ** 31 - 1;
-// ANCHOR_END: bounds
 
 const DEFAULT_TIME = 3_000;
 const MAX_BACK_OFF = 30_000;
 // What stays open for so long is good.
 const GOOD_AFTER = DEFAULT_TIME;
 
-// ANCHOR: rules
 // The rules of "Coming back": the reconnection time first; then, with each
 // failure in a row, a draw from twice as much.
 export class Reconnection {
@@ -83,7 +80,6 @@ export class Reconnection {
     return this.#time + beyond * Math.random();
   }
 }
-// ANCHOR_END: rules
 
 // The server said no; to ask again is not the client's to decide. `status` is
 // the response's; `retryAfter` how long the server asks to be left alone, or
@@ -100,7 +96,6 @@ export class Refused extends Error {
   }
 }
 
-// ANCHOR: judge
 // Why a response is no event stream, or null if it is one. `headers` has the
 // `get` of a `Headers`. `decodes` says that content codings are taken off the
 // body before it is read here.
@@ -135,14 +130,15 @@ export function judge({ status, headers }, decodes) {
     : `the body has the content coding ${quoted(coding)}, which was not ` +
         "asked for";
 }
-// ANCHOR_END: judge
 
 // The elements of a list, less the blanks around them. A comma in a quoted
 // string parts nothing.
 export function elements(list) {
-  const matches = (list ?? "").matchAll(/(?:"(?:\\[^]|[^"\\])*"?|[^,"])+|(?<=^|,)/g);
+  const matches = (list ?? "").matchAll(ELEMENT);
   return Array.from(matches, ([text]) => text.replace(BLANKS, ""));
 }
+
+const ELEMENT = /(?:"(?:\\[^]|[^"\\])*"?|[^,"])+|(?<=^|,)/g;
 
 const BLANKS = /^[ \t]+|[ \t]+$/g;
 
@@ -169,16 +165,19 @@ export function retryAfter(headers) {
 
 // A date as servers must write it, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
 function date(text) {
-  const isDate = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
-  return isDate.test(text) ? Date.parse(text) : NaN;
+  const day = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} /;
+  const isDate = day.test(text) && / \d\d:\d\d:\d\d GMT$/.test(text);
+  return isDate && text.length === 29 ? Date.parse(text) : NaN;
 }
 
-// ANCHOR: visible
 // What drives a terminal, or hides in it: the C0 and C1 controls, the ends of
 // lines and paragraphs, the marks that turn the direction of writing, what has
 // no width. Joiners stay: Persian and emoji need them.
-export const DRIVES =
-  /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+export const DRIVES = new RegExp(
+  "[\\p{Cc}\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f" +
+    "\\ufeff\\ufff9-\\ufffb\\u{e0000}-\\u{e0fff}]",
+  "gu",
+);
 
 // Text with each of these written as an escape.
 export function visible(text) {
@@ -187,4 +186,3 @@ export function visible(text) {
     return short ?? `\\u{${character.codePointAt(0).toString(16)}}`;
   });
 }
-// ANCHOR_END: visible

@@ -16,9 +16,9 @@ const OK = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
 const test_ = (name, run) => test(name, { timeout: 60_000 }, run);
 
 /**
- * A server that answers the n-th request with the n-th of these bytes and
- * closes, HOST for itself; an array stays open, `null` is silence. After the last comes 204. `heads` is what
- * was asked.
+ * A server that answers the n-th request with the n-th of these bytes, HOST
+ * for itself, and closes; an array stays open, `null` is silence. After the
+ * last comes 204. `heads` is what was asked.
  */
 async function server(t, ...answers) {
   const heads = [];
@@ -144,7 +144,8 @@ test_("it does not follow a redirect to another origin", async (t) => {
 });
 
 test_("heads are read as HTTP says, and as the other clients do", async (t) => {
-  const chunked = "Transfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n0\r\n\r\n";
+  const chunks = "9\r\ndata: a\n\n\r\n0\r\n\r\n";
+  const chunked = `Transfer-Encoding: chunked\r\n\r\n${chunks}`;
   for (const head of [
     `${OK}Content-Encoding: none\r\n\r\ndata: a\n\n`,
     `${OK}Content-Encoding:\r\n\r\ndata: a\n\n`,
@@ -238,7 +239,7 @@ test_("a server or a name that is not there may come", async (t) => {
   assert.deepEqual(await all(`http://${never.host}/`, { signal }), []);
 });
 
-test_("a certificate that is wrong is final, one that is late not", async () => {
+test_("a certificate that is wrong is final, a late one not", async () => {
   const rejecting = (code) => ({
     fetch: () => Promise.reject(Object.assign(new Error("no"), { code })),
   });

@@ -163,8 +163,14 @@ test_("a form is encoded once, as its Content-Type says", async (t) => {
 test_("a refusal is final, and says what it was", async (t) => {
   for (const [status, fields, body, message] of [
     [404, {}, "", "status 404, not 200"],
-    [500, {}, "<h1>\n  \x1b[2J\u202e</h1>\r\n", "status 500, not 200; it says: <h1>   \\u{1b}[2J\\u{202e}</h1>"],
-    [429, { "Retry-After": "7" }, "é", "status 429, not 200, and Retry-After: 7s; it says: é"],
+    [
+      ...[500, {}, "<h1>\n  \x1b[2J\u202e</h1>\r\n"],
+      "status 500, not 200; it says: <h1>   \\u{1b}[2J\\u{202e}</h1>",
+    ],
+    [
+      ...[429, { "Retry-After": "7" }, "é"],
+      "status 429, not 200, and Retry-After: 7s; it says: é",
+    ],
   ]) {
     const { url, requests } = await server(t, (response) =>
       response.writeHead(status, { ...HEAD, ...fields }).end(body),

@@ -256,11 +256,11 @@ test("a wait that differs is a difference", () => {
 test("a time is not rounded", async () => {
   const options = lab({ back: { lastEventId: null } });
   const text = '"ms":18446744073709551615 "ms":1';
-  const json = JSON.stringify({
-    url: "/lab/1d",
-    items: [{ kind: "comment", text }],
-    error: null,
-  }).replace('"items":[', '"items":[{"kind":"retry","ms":18446744073709551615},');
+  const items = [
+    '{"kind":"retry","ms":18446744073709551615}',
+    JSON.stringify({ kind: "comment", text }),
+  ];
+  const json = `{"url":"/lab/1d","items":[${items}],"error":null}`;
   const fetch = async () => new Response(json, { status: 201 });
   class EventSource extends options.EventSource {
     run() {
