@@ -140,11 +140,9 @@ macro_rules! named {
 /// }
 /// ```
 #[must_use]
-pub fn run(
-    needs: &'static [Need],
-    tests: &[(&'static str, fn())],
-) -> ExitCode {
-    run_each(tests.iter().map(|&(name, test)| (name, needs, test)))
+pub fn run(needs: &'static [Need], tests: &[(&'static str, fn())]) -> ExitCode {
+    let tests = tests.iter().map(|&(name, test)| (name, needs, test));
+    run_each(&tests.collect::<Vec<_>>())
 }
 
 /// A test: its name, what it needs, and what it does.
@@ -152,8 +150,8 @@ pub type Test = (&'static str, &'static [Need], fn());
 
 /// As [`run`], for tests that need different things.
 #[must_use]
-pub fn run_each(tests: impl IntoIterator<Item = Test>) -> ExitCode {
-    let tests = tests.into_iter().map(|(name, needs, test)| {
+pub fn run_each(tests: &[Test]) -> ExitCode {
+    let tests = tests.iter().map(|&(name, needs, test)| {
         Trial::ignorable_test(name, move || {
             if let Some(ignored) = ignored(needs)? {
                 return Ok(ignored);
@@ -205,11 +203,14 @@ fn node() -> Result<(), String> {
          (on Debian, apt install nodejs npm)"
     );
     let said = runs("node").map_err(|why| format!("{why}: {install}"))?;
-    let version = said.trim().trim_start_matches('v');
-    let mut numbers = version.split('.').map(|it| it.parse::<u32>().ok());
+    let said = said.lines().next().unwrap_or_default().trim();
+    let mut numbers = said
+        .trim_start_matches('v')
+        .split('.')
+        .map(|it| it.parse::<u32>().ok());
     let version = numbers.next().flatten().zip(numbers.next().flatten());
     match version {
         Some(version) if version >= OLDEST_NODE => Ok(()),
-        _ => Err(format!("Node.js {:?} is too old: {install}", said.trim())),
+        _ => Err(format!("node --version says {said:?}: {install}")),
     }
 }

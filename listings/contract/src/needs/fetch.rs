@@ -135,11 +135,7 @@ fn find_uv(lock: &File) -> Result<PathBuf, String> {
     };
     let python = if cfg!(windows) { "python" } else { "python3" };
     runs(python).map_err(no_uv)?;
-    let _ = writeln!(
-        io::stderr(),
-        "pip: fetches {UV} into {}",
-        shown(&folder)
-    );
+    let _ = writeln!(io::stderr(), "pip: fetches {UV} into {}", shown(&folder));
     let mut venv = Command::new(python);
     venv.args(["-m", "venv", "--clear"]).arg(&folder);
     install(&mut venv, lock)
@@ -316,11 +312,37 @@ pub(super) fn printed(
 /// One line, of no more than a terminal's width or two.
 fn first_error(text: &str) -> Option<String> {
     let is_error = |line: &&str| {
-        let line = line.trim_start().to_ascii_lowercase();
-        line.contains("error") && !line.starts_with("warn")
+        let line = line.to_ascii_lowercase();
+        let mut start = line.split_whitespace().take(2);
+        line.contains("error") && !start.any(|word| word.starts_with("warn"))
     };
     let lines = || text.lines().filter(|line| !line.trim().is_empty());
     let line = lines().find(is_error).or_else(|| lines().next())?;
     let is_text = |c: &char| !c.is_control();
     Some(line.trim().chars().filter(is_text).take(160).collect())
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_an_end_is_ended() {
+        let mut sleep = Command::new("sh");
+        let sleep = sleep.args(["-c", "exec sleep 600"]);
+        let error = printed(sleep, Duration::from_millis(1)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn an_error_is_one_line_of_text() {
+        let npm = "\nnpm warn error-prone 1.0: old\n\
+            npm error \x1b[31mcode EAI_AGAIN\nnpm error syscall x\n";
+        let line = "npm error [31mcode EAI_AGAIN";
+        assert_eq!(first_error(npm).unwrap(), line);
+        assert_eq!(first_error("\n killed \nby\n").unwrap(), "killed");
+        assert_eq!(first_error(" \n"), None);
+        assert_eq!(first_error(&"\u{e9}".repeat(999)).unwrap().len(), 320);
+    }
 }
