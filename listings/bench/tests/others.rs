@@ -8,9 +8,9 @@ use interop::peers::Needs;
 
 fn main() -> ExitCode {
     // `/proc` tells what a server takes.
-    let on_linux = |needs: Needs| match cfg!(target_os = "linux") {
-        true => needs.each(),
-        false => &[Need::Elsewhere("needs Linux")],
+    let on_linux = |needs: Needs| {
+        let elsewhere: &[Need] = &[Need::Elsewhere("needs Linux")];
+        if cfg!(target_os = "linux") { needs.each() } else { elsewhere }
     };
     run_each(&[
         ("pythons_servers", on_linux(Needs::Python), pythons_servers),
