@@ -29,24 +29,32 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
 fn main() -> ExitCode {
-    needs::run(
-        &[Need::Npm("listings/ch05-browser/node")],
-        &contract::named![
-            the_client_keeps_the_contract,
-            greetings_arrive,
-            nothing_is_missing_after_the_server_was_killed,
-            it_prints_by_itself_what_it_prints_under_the_launcher,
-            it_says_what_the_other_client_says,
-            it_ends_as_the_stream_does,
-            arguments_that_cannot_be_used_are_refused,
-            a_reader_that_leaves_ends_it_quietly,
-            without_packages_it_says_how_to_install_them,
-            an_old_node_is_told,
-            it_does_not_outlive_its_parent,
-            it_ends_with_its_stdin_if_told,
-            its_fetch_is_right,
-        ],
-    )
+    let tests = [
+        needs::with(
+            &[Need::Npm("listings/ch05-browser/node")],
+            &contract::named![
+                the_client_keeps_the_contract,
+                greetings_arrive,
+                nothing_is_missing_after_the_server_was_killed,
+                it_prints_by_itself_what_it_prints_under_the_launcher,
+                it_says_what_the_other_client_says,
+                it_ends_as_the_stream_does,
+                arguments_that_cannot_be_used_are_refused,
+                a_reader_that_leaves_ends_it_quietly,
+                it_does_not_outlive_its_parent,
+                it_ends_with_its_stdin_if_told,
+                its_fetch_is_right,
+            ],
+        ),
+        needs::with(
+            &[Need::Node],
+            &contract::named![
+                without_packages_it_says_how_to_install_them,
+                an_old_node_is_told,
+            ],
+        ),
+    ];
+    needs::run_each(&tests.concat())
 }
 
 /// What eventsource 4.1.1 does otherwise. Its parser is eventsource-parser.

@@ -141,12 +141,20 @@ macro_rules! named {
 /// ```
 #[must_use]
 pub fn run(needs: &'static [Need], tests: &[(&'static str, fn())]) -> ExitCode {
-    let tests = tests.iter().map(|&(name, test)| (name, needs, test));
-    run_each(&tests.collect::<Vec<_>>())
+    run_each(&with(needs, tests))
 }
 
 /// A test: its name, what it needs, and what it does.
 pub type Test = (&'static str, &'static [Need], fn());
+
+/// Tests that need the same, for [`run_each`].
+#[must_use]
+pub fn with(
+    needs: &'static [Need],
+    tests: &[(&'static str, fn())],
+) -> Vec<Test> {
+    tests.iter().map(|&(name, test)| (name, needs, test)).collect()
+}
 
 /// As [`run`], for tests that need different things.
 #[must_use]

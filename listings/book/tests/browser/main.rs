@@ -11,12 +11,12 @@ mod panels;
 
 use std::process::ExitCode;
 
-use contract::needs::{self, Need, Test};
+use contract::needs::{self, Need};
 
 fn main() -> ExitCode {
     let tests = [
         // The longest first, so that none is left at the end.
-        with(
+        needs::with(
             &[Need::Chromium, pages::AXE],
             &contract::named![
                 pages::every_page_is_sound_in_light,
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
                 pages::the_other_themes_are_sound,
             ],
         ),
-        with(
+        needs::with(
             &[Need::Chromium],
             &contract::named![
                 pages::every_panel_runs_and_stops,
@@ -49,8 +49,4 @@ fn main() -> ExitCode {
         ),
     ];
     needs::run_each(&tests.concat())
-}
-
-fn with(needs: &'static [Need], tests: &[(&'static str, fn())]) -> Vec<Test> {
-    tests.iter().map(|&(name, test)| (name, needs, test)).collect()
 }

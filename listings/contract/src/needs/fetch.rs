@@ -52,8 +52,11 @@ pub(super) fn npm(folder: &Path, ask: Ask) -> Result<(), String> {
             .args(["--fetch-retry-maxtimeout=5000", "--prefix"])
             .arg(folder);
         let folder = shown(folder);
-        install(&mut npm, lock)
-            .map_err(|why| format!("npm ci --prefix {folder} fails ({why})"))
+        install(&mut npm, lock).map_err(|why| {
+            format!(
+                "npm ci --prefix {folder} fails ({why}); it takes a network"
+            )
+        })
     })
 }
 
@@ -72,8 +75,12 @@ pub(super) fn uv(folder: &Path, ask: Ask) -> Result<(), String> {
             .arg(folder)
             .env("UV_PROJECT_ENVIRONMENT", python_environment());
         let folder = shown(folder);
-        install(&mut uv, lock)
-            .map_err(|why| format!("uv sync of {folder} fails ({why})"))?;
+        install(&mut uv, lock).map_err(|why| {
+            format!(
+                "uv sync --project {folder} fails ({why}); it takes a \
+                 network, and Python 3.11 or newer"
+            )
+        })?;
         let copied = fs::copy(&lock_file, &installed);
         copied.map_err(|error| told(&installed, &error))?;
         Ok(())
