@@ -191,8 +191,8 @@ fn root() -> &'static Path {
 
 /// Where cargo builds it.
 fn target() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR");
-    target.map_or_else(|| root().join("target"), PathBuf::from)
+    // Relative, it is so to where cargo was started; a test runs elsewhere.
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()))
 }
 
 /// What a program says of its version. The error says what is wrong, without

@@ -13,9 +13,9 @@ use crate::peers::folder;
 
 /// Where what belongs to that workspace is built: with all else that is.
 fn target(workspace: &str) -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| cargo::root().join("target"), PathBuf::from);
-    target.join("interop").join(workspace)
+    // Relative, it is so to where cargo was started; a test runs elsewhere.
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
+    cargo::root().join(target).join("interop").join(workspace)
 }
 
 fn program(workspace: &str, name: &str) -> PathBuf {

@@ -14,7 +14,7 @@ use super::{python_environment, root, runs, target};
 
 /// How long a program may take to say its version.
 const QUICK: Duration = Duration::from_mins(1);
-/// How long a fetch may take, and the wait for another's.
+/// How long a fetch may take. Twice as long one waits for another's.
 const LIMIT: Duration = Duration::from_mins(5);
 /// How long a fetch that failed is not tried again in the same run.
 const FAILED: Duration = Duration::from_hours(1);
@@ -37,7 +37,7 @@ pub(super) enum Ask {
 pub(super) fn npm(folder: &Path, ask: Ask) -> Result<(), String> {
     let lock_file = folder.join("package-lock.json");
     let done = || npm_is_done(folder);
-    once(folder, &lock_file, done, ask, |lock| {
+    once(folder, &lock_file, done, ask, |turn| {
         let how = "install npm (on Debian, apt install npm)";
         let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
         runs(npm).map_err(|why| format!("{why}: {how}"))?;
@@ -52,7 +52,7 @@ pub(super) fn npm(folder: &Path, ask: Ask) -> Result<(), String> {
             .args(["--fetch-retry-maxtimeout=5000", "--prefix"])
             .arg(folder);
         let folder = shown(folder);
-        install(&mut npm, lock).map_err(|why| {
+        turn.run(&mut npm).map_err(|why| {
             format!(
                 "npm ci --prefix {folder} fails ({why}); it takes a network"
             )
@@ -64,8 +64,8 @@ pub(super) fn npm(folder: &Path, ask: Ask) -> Result<(), String> {
 pub(super) fn uv(folder: &Path, ask: Ask) -> Result<(), String> {
     let lock_file = folder.join("uv.lock");
     let done = || uv_is_done(folder);
-    once(folder, &lock_file, done, ask, |lock| {
-        let uv = find_uv(lock)?;
+    once(folder, &lock_file, done, ask, |turn| {
+        let uv = find_uv(turn)?;
         say("uv", &lock_file);
         let installed = installed();
         // From now on it is unfinished.
@@ -75,7 +75,7 @@ pub(super) fn uv(folder: &Path, ask: Ask) -> Result<(), String> {
             .arg(folder)
             .env("UV_PROJECT_ENVIRONMENT", python_environment());
         let folder = shown(folder);
-        install(&mut uv, lock).map_err(|why| {
+        turn.run(&mut uv).map_err(|why| {
             format!(
                 "uv sync --project {folder} fails ({why}); it takes a \
                  network, and Python 3.11 or newer"
@@ -126,7 +126,7 @@ pub(super) fn in_environment(folder: &Path, name: &str) -> PathBuf {
 }
 
 /// The uv of this machine; or one from pip, in a folder of its own.
-fn find_uv(lock: &File) -> Result<PathBuf, String> {
+fn find_uv(turn: &Turn) -> Result<PathBuf, String> {
     let folder = target().join("tools").join("uv");
     let own = in_environment(&folder, "uv");
     for uv in [Path::new("uv"), &own] {
@@ -145,12 +145,12 @@ fn find_uv(lock: &File) -> Result<PathBuf, String> {
     let _ = writeln!(io::stderr(), "pip: fetches {UV} into {}", shown(&folder));
     let mut venv = Command::new(python);
     venv.args(["-m", "venv", "--clear"]).arg(&folder);
-    install(&mut venv, lock)
+    turn.run(&mut venv)
         .map_err(|why| no_uv(format!("{python} -m venv: {why}")))?;
     let mut pip = Command::new(in_environment(&folder, "python"));
     pip.args(["-m", "pip", "install", "--quiet"])
         .args(["--disable-pip-version-check", UV]);
-    install(&mut pip, lock).map_err(|why| no_uv(format!("pip: {why}")))?;
+    turn.run(&mut pip).map_err(|why| no_uv(format!("pip: {why}")))?;
     Ok(own)
 }
 
@@ -181,7 +181,7 @@ fn once(
     lock_file: &Path,
     is_done: impl Fn() -> bool,
     ask: Ask,
-    install: impl FnOnce(&File) -> Result<(), String>,
+    install: impl FnOnce(&Turn) -> Result<(), String>,
 ) -> Result<(), String> {
     if is_done() {
         return Ok(());
@@ -189,7 +189,7 @@ fn once(
     // What is built is called so, and left alone by git, the book and cargo.
     let beside = folder.join("target");
     let failed = beside.join("fetch.failed");
-    let lock = lock(&beside).map_err(|error| told(&beside, &error))?;
+    let turn = turn(&beside).map_err(|error| told(&beside, &error))?;
     // Another may have done it, or tried.
     if is_done() {
         return Ok(());
@@ -200,7 +200,7 @@ fn once(
         return Err(why);
     }
     remove(&failed)?;
-    let result = install(&lock).and_then(|()| {
+    let result = install(&turn).and_then(|()| {
         let lock_file = shown(lock_file);
         let why = || format!("what was installed is not what {lock_file} pins");
         if is_done() { Ok(()) } else { Err(why()) }
@@ -212,22 +212,44 @@ fn once(
     result
 }
 
-/// Waits for its turn. The lock is free when the last who has this file open
-/// closes it.
-fn lock(folder: &Path) -> io::Result<File> {
+/// The right to fetch: nobody else does so in this folder.
+struct Turn {
+    /// Free when the last who has this file open closes it.
+    lock: File,
+    /// When it is over.
+    end: Instant,
+}
+
+/// Waits for its turn.
+fn turn(folder: &Path) -> io::Result<Turn> {
     fs::create_dir_all(folder)?;
     let mut options = File::options();
     let options = options.read(true).write(true).create(true).truncate(false);
     let lock = options.open(folder.join("fetch.lock"))?;
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + 2 * LIMIT;
     loop {
         match lock.try_lock() {
-            Ok(()) => return Ok(lock),
+            Ok(()) => return Ok(Turn { lock, end: Instant::now() + LIMIT }),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 thread::sleep(Duration::from_millis(50));
             }
-            Err(error) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) => {
+                let why = "another process fetches there, without an end";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
         }
+    }
+}
+
+impl Turn {
+    /// Runs what installs. As long as it runs it has the lock, even if this
+    /// process is killed: its stdin is the empty file that is locked.
+    fn run(&self, command: &mut Command) -> Result<(), String> {
+        let lock = self.lock.try_clone().map_err(|error| error.to_string())?;
+        let left = self.end.saturating_duration_since(Instant::now());
+        let printed = printed(command.stdin(lock), left);
+        printed.map(drop).map_err(|error| error.to_string())
     }
 }
 
@@ -265,14 +287,6 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// Runs what installs. As long as it runs it has the lock, even if this
-/// process is killed: its stdin is the empty file that is locked.
-fn install(command: &mut Command, lock: &File) -> Result<(), String> {
-    let lock = lock.try_clone().map_err(|error| error.to_string())?;
-    let printed = printed(command.stdin(lock), LIMIT);
-    printed.map(drop).map_err(|error| error.to_string())
-}
-
 /// What a command prints until its end, on stdout.
 ///
 /// # Errors
@@ -296,7 +310,7 @@ pub(super) fn printed(
         if Instant::now() >= deadline {
             child.kill()?;
             child.wait()?;
-            let why = format!("no end after {} s", limit.as_secs());
+            let why = format!("no end after {} seconds", limit.as_secs());
             return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
         thread::sleep(Duration::from_millis(5));
