@@ -1,12 +1,17 @@
-//! The client in Node.js. Where there is none, or no packages, these tests
-//! are counted as ignored; with `CI` set they must run.
+//! The client in Node.js. Where that cannot be had these tests are counted as
+//! ignored; with `CI` set they must run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ch05_browser::client::node_in;
-use contract::{Process, Program, browser, chapter::Chapter, clients};
+use contract::{
+    Process, Program,
+    chapter::Chapter,
+    clients,
+    needs::{self, Need},
+};
 use dashboard::Report;
 use std::{
-    env, fs,
+    fs,
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -24,43 +29,32 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
 fn main() -> ExitCode {
-    browser::run(
-        missing(),
-        &contract::named![
-            the_client_keeps_the_contract,
-            greetings_arrive,
-            nothing_is_missing_after_the_server_was_killed,
-            it_prints_by_itself_what_it_prints_under_the_launcher,
-            it_says_what_the_other_client_says,
-            it_ends_as_the_stream_does,
-            arguments_that_cannot_be_used_are_refused,
-            a_reader_that_leaves_ends_it_quietly,
-            without_packages_it_says_how_to_install_them,
-            an_old_node_is_told,
-            it_does_not_outlive_its_parent,
-            it_ends_with_its_stdin_if_told,
-            its_fetch_is_right,
-        ],
-    )
-}
-
-fn missing() -> Option<&'static str> {
-    if env::var_os("CI").is_some() {
-        return None;
-    }
-    let node = Command::new("node").arg("--version").output();
-    let Some(version) =
-        node.ok().and_then(|it| String::from_utf8(it.stdout).ok())
-    else {
-        return Some("no node: install Node.js 20 or newer");
-    };
-    let major = version.trim_start_matches('v').split('.').next();
-    if major.and_then(|it| it.parse().ok()).is_none_or(|it: u32| it < 20) {
-        return Some("node is too old: install Node.js 20 or newer");
-    }
-    let package = Path::new(FOLDER).join("node_modules/eventsource");
-    (!package.exists())
-        .then_some("no packages: npm ci --prefix listings/ch05-browser/node")
+    let tests = [
+        needs::with(
+            &[Need::Npm("listings/ch05-browser/node")],
+            &contract::named![
+                the_client_keeps_the_contract,
+                greetings_arrive,
+                nothing_is_missing_after_the_server_was_killed,
+                it_prints_by_itself_what_it_prints_under_the_launcher,
+                it_says_what_the_other_client_says,
+                it_ends_as_the_stream_does,
+                arguments_that_cannot_be_used_are_refused,
+                a_reader_that_leaves_ends_it_quietly,
+                it_does_not_outlive_its_parent,
+                it_ends_with_its_stdin_if_told,
+                its_fetch_is_right,
+            ],
+        ),
+        needs::with(
+            &[Need::Node],
+            &contract::named![
+                without_packages_it_says_how_to_install_them,
+                an_old_node_is_told,
+            ],
+        ),
+    ];
+    needs::run_each(&tests.concat())
 }
 
 /// What eventsource 4.1.1 does otherwise. Its parser is eventsource-parser.

@@ -5,7 +5,7 @@
 use ch03_hyper::{connections::Limits, runtime};
 use ch04_axum::client::Update;
 use clap::ValueEnum;
-use contract::Program;
+use contract::{Program, needs::Need};
 use event_stream::{Item, MessageEvent, Reconnection};
 use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -370,24 +370,19 @@ const PACKAGE: &str = concat!(
     "/../ch05-browser/node/node_modules/eventsource/package.json"
 );
 
-/// The versions of Node.js and of the package `eventsource`, if both are here
-/// and chapter 5's client can use them.
+/// The versions of Node.js and of the package `eventsource`, if chapter 5's
+/// client can use them. The package is fetched if it is not there.
 ///
 /// # Errors
 /// What is missing, and how to get it.
-pub fn node() -> Result<String, &'static str> {
+pub fn node() -> Result<String, String> {
+    Need::Npm("listings/ch05-browser/node").provide()?;
     let version = Command::new("node").arg("--version").output();
-    let version = version.map_err(|_| "no Node.js: install version 20")?;
+    let version = version.map_err(|error| format!("node: {error}"))?;
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
-    let major = version.trim_start_matches('v').split('.').next();
-    if major.and_then(|it| it.parse().ok()).is_none_or(|it: u32| it < 20) {
-        return Err("Node.js is too old: install version 20");
-    }
     let package = fs::read(PACKAGE)
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    let package = package
-        .ok_or("no packages: npm ci --prefix listings/ch05-browser/node")?;
+        .and_then(|text| Ok(serde_json::from_slice::<Value>(&text)?))
+        .map_err(|error| format!("{PACKAGE}: {error}"))?;
     let package = package["version"].as_str().unwrap_or_default();
     Ok(format!("{version}, eventsource {package}"))
 }
