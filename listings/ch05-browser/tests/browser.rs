@@ -8,7 +8,10 @@ mod engine;
 mod page;
 
 use ch05_browser::server::Options;
-use contract::browser::{self, Browser, until};
+use contract::{
+    browser::{Browser, until},
+    needs::{self, Need},
+};
 use engine::{
     Server, lock,
     peer::{Answer, Peer, Request, STREAM, response},
@@ -450,8 +453,8 @@ fn seven_streams() {
 }
 
 fn main() -> ExitCode {
-    browser::run(
-        browser::missing(),
+    needs::run(
+        &[Need::Chromium],
         &contract::named![
             ends,
             wire,

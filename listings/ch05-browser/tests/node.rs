@@ -1,10 +1,15 @@
-//! The client in Node.js. Where there is none, these tests are counted as
+//! The client in Node.js. Where that cannot be had these tests are counted as
 //! ignored; with `CI` set they must run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::{Process, Program, browser, chapter::Chapter, clients};
+use contract::{
+    Process, Program,
+    chapter::Chapter,
+    clients,
+    needs::{self, Need},
+};
 use std::{
-    env, fs,
+    fs,
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -22,8 +27,8 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
 fn main() -> ExitCode {
-    browser::run(
-        missing(),
+    needs::run(
+        &[Need::Node],
         &contract::named![
             the_client_keeps_the_contract,
             greetings_arrive,
@@ -40,23 +45,6 @@ fn main() -> ExitCode {
             its_fetch_is_right,
         ],
     )
-}
-
-fn missing() -> Option<&'static str> {
-    if env::var_os("CI").is_some() {
-        return None;
-    }
-    let node = Command::new("node").arg("--version").output();
-    let Some(version) =
-        node.ok().and_then(|it| String::from_utf8(it.stdout).ok())
-    else {
-        return Some("no node: install Node.js 20 or newer");
-    };
-    let major = version.trim_start_matches('v').split('.').next();
-    if major.and_then(|it| it.parse().ok()).is_none_or(|it: u32| it < 20) {
-        return Some("node is too old: install Node.js 20 or newer");
-    }
-    None
 }
 
 fn the_client_keeps_the_contract() {

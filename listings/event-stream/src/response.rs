@@ -5,7 +5,7 @@ use alloc::{
     borrow::ToOwned,
     string::{String, ToString},
 };
-use core::{error::Error, fmt, str, time::Duration};
+use core::{error::Error, fmt, time::Duration};
 
 // ANCHOR: failure
 /// Why a response is not an event stream.
@@ -59,12 +59,13 @@ impl Refusal {
     #[must_use]
     pub fn new(failure: Failure, body: &[u8]) -> Self {
         let kept = &body[..body.len().min(Self::MAX_BODY)];
-        // A character that the cut went through is not worth a U+FFFD.
-        let whole = match str::from_utf8(kept) {
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => kept.len(),
-        };
-        let body = String::from_utf8_lossy(&kept[..whole]).into_owned();
+        let mut text = String::from_utf8_lossy(kept);
+        if kept.len() < body.len() {
+            // The character that the cut went through.
+            let whole = text.trim_end_matches('\u{FFFD}');
+            text = whole.to_owned().into();
+        }
+        let body = text.into_owned();
         Self { failure, body }
     }
 }
