@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::cargo;
 use crate::peers::{Needs, Peer, folder};
 use crate::table;
 

@@ -9,11 +9,9 @@ use contract::{Program, needs::Need};
 use event_stream::{Item, MessageEvent, Reconnection};
 use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::{
     error::Error,
     fmt::{self, Display},
-    fs,
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener},
     ops::ControlFlow,
