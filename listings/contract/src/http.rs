@@ -177,6 +177,12 @@ impl Connection {
         self.deadline = Instant::now() + self.limit;
     }
 
+    /// Gives what follows so much time, and no more.
+    pub fn limit_to(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.extend();
+    }
+
     /// A failure that shows what went over this connection.
     pub fn fail(&self, why: impl Into<String>) -> Failure {
         Failure {
@@ -338,22 +344,7 @@ impl Connection {
                 return Err(self.fail("the interim responses do not end"));
             }
         };
-        let chunked = head
-            .get("Transfer-Encoding")
-            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
-        let length = match head.get("Content-Length").map(str::parse) {
-            None => None,
-            Some(Ok(length)) => Some(length),
-            Some(Err(_)) => {
-                return Err(self.fail("Content-Length is not a number"));
-            }
-        };
-        let framing = match (status, length) {
-            (101 | 204 | 304, _) => Framing::Length(0),
-            _ if chunked => Framing::Chunked(0),
-            (_, Some(length)) => Framing::Length(length),
-            (_, None) => Framing::UntilClose,
-        };
+        let framing = head.framing(status).map_err(|why| self.fail(why))?;
         Ok(Response {
             connection: self,
             status,
@@ -454,15 +445,51 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// What all fields of this name list, without the blanks around it.
+    fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields
+            .iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .flat_map(|(_, value)| value.split(','))
+            .map(|item| item.trim_matches([' ', '\t']))
+    }
+
     /// Whether a field of this name lists `token`, whatever its parameters.
     #[must_use]
     pub fn lists(&self, name: &str, token: &str) -> bool {
-        self.fields
-            .iter()
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-            .flat_map(|(_, value)| value.split(','))
+        self.list(name)
             .map(|item| item.split([';', '=']).next().unwrap_or_default())
             .any(|item| item.trim().eq_ignore_ascii_case(token))
+    }
+
+    /// How the body of a response with this head ends, RFC 9112 §6.3.
+    fn framing(&self, status: u16) -> Result<Framing, String> {
+        if matches!(status, 101 | 204 | 304) {
+            return Ok(Framing::Length(0));
+        }
+        let codings: Vec<_> = self.list("Transfer-Encoding").collect();
+        match *codings {
+            [] => {}
+            [one] if one.eq_ignore_ascii_case("chunked") => {
+                return Ok(Framing::Chunked(0));
+            }
+            _ => {
+                let codings = codings.join(", ");
+                return Err(format!("the Transfer-Encoding is {codings:?}"));
+            }
+        }
+        let mut lengths = self.list("Content-Length");
+        let Some(length) = lengths.next() else {
+            return Ok(Framing::UntilClose);
+        };
+        let digits = length.bytes().all(|byte| byte.is_ascii_digit());
+        if !lengths.all(|other| other == length) {
+            return Err("two values of Content-Length".into());
+        }
+        match length.parse() {
+            Ok(length) if digits => Ok(Framing::Length(length)),
+            _ => Err(format!("Content-Length is no number: {length:?}")),
+        }
     }
 }
 
