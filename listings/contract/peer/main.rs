@@ -534,13 +534,12 @@ impl Client {
         loop {
             let end = self.connect(&url, &mut rules, &mut good_id, began);
             let is_end = matches!(end, End::Ended(_));
+            let again = matches!(&end, End::Closed(message)
+                if self.has("bad-framing-again")
+                    && message.contains("Content-Length"));
             let (closed, message) = match end {
                 End::Done => return Ok(()),
-                End::Closed(message) => {
-                    let again = self.has("bad-framing-again")
-                        && message.contains("Content-Length");
-                    (!again, message)
-                }
+                End::Closed(message) => (!again, message),
                 End::Ended(message) => (false, message),
                 End::Lost(message) => {
                     // A port that is closed this instant may reset instead.
@@ -571,7 +570,7 @@ impl Client {
                 wait = Duration::from_millis(1500);
             }
             let no_timer = wait.as_millis() > i32::MAX.unsigned_abs().into();
-            if no_timer || self.has("bad-framing-again") {
+            if no_timer || again {
                 wait = Duration::from_millis(1);
             }
             thread::sleep(wait);
@@ -798,7 +797,7 @@ impl Client {
         rules: &Reconnection,
         good_id: &str,
     ) -> String {
-        let Url { authority, target } = url;
+        let Url { authority, target, .. } = url;
         let mut request =
             format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\n");
         for (name, value) in rules.headers() {

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
+use crate::http::Field;
+
 // ANCHOR: check
 /// What is checked, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +242,74 @@ pub fn rules<'a>(checks: impl IntoIterator<Item = &'a Check>) -> String {
         let _ = writeln!(table, "| `{name}` | {rule} | {source} |");
     }
     table
+}
+
+/// What stands in place of a value that may be a secret.
+pub(crate) const HIDDEN: &str = "(not shown)";
+
+impl Report {
+    /// Takes the values of these fields out of everything that is shown, in
+    /// case it was sent, or sent back.
+    pub(crate) fn hide(&mut self, fields: &[Field]) {
+        // A value may have a scheme before what is secret, and quotes. What is
+        // as short as a word stands where nobody has put it.
+        let words = fields.iter().flat_map(|Field { value, .. }| {
+            let secret = value.rsplit(' ').next().unwrap_or_default();
+            let escaped = value.escape_debug().to_string();
+            [value.clone(), escaped, secret.to_owned()]
+        });
+        let words: Vec<_> = words.filter(|word| word.len() >= 4).collect();
+        let lines = fields.iter().map(|Field { name, value }| {
+            (format!("{name}: {value}"), format!("{name}: {HIDDEN}"))
+        });
+        let lines: Vec<_> = lines.collect();
+        let hide = |text: &mut Vec<u8>| {
+            for (line, shown) in &lines {
+                replace(text, line.as_bytes(), shown.as_bytes());
+            }
+            for word in &words {
+                replace(text, word.as_bytes(), HIDDEN.as_bytes());
+            }
+        };
+        for (_, outcome) in &mut self.results {
+            let why = match outcome {
+                Outcome::Passed(why)
+                | Outcome::Advice(why)
+                | Outcome::NotApplicable(why) => why,
+                Outcome::Failed(failure) => {
+                    hide(&mut failure.sent);
+                    hide(&mut failure.came);
+                    &mut failure.why
+                }
+            };
+            let mut text = std::mem::take(why).into_bytes();
+            hide(&mut text);
+            *why = String::from_utf8_lossy(&text).into_owned();
+        }
+    }
+}
+
+/// Puts `to` for each `from` in `text`, and for the start of one at its end,
+/// where it may have been cut.
+fn replace(text: &mut Vec<u8>, from: &[u8], to: &[u8]) {
+    if from.is_empty() {
+        return;
+    }
+    let mut rest = &text[..];
+    let mut done = Vec::new();
+    while let Some(at) = rest.windows(from.len()).position(|w| w == from) {
+        done.extend([&rest[..at], to].concat());
+        rest = &rest[at + from.len()..];
+    }
+    // Of the shortest starts, any text may have one.
+    let cut = (4..from.len()).rev().find(|n| rest.ends_with(&from[..*n]));
+    match cut {
+        Some(cut) => {
+            done.extend([&rest[..rest.len() - cut], to].concat());
+        }
+        None => done.extend(rest),
+    }
+    *text = done;
 }
 
 /// How many bytes of each direction a failure shows.
