@@ -85,6 +85,8 @@ const CLIENTS: &Wider = &[
         "fixtures-in-chunks",
         &["fixtures-in-chunks", "fixtures-in-chunks-in-pieces"],
     ),
+    // It takes whatever comes.
+    ("type", &["type", "type-fields"]),
     // Named for what it does.
     ("bad-framing-again", &["bad-framing"]),
 ];

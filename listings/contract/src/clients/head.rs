@@ -225,7 +225,7 @@ pub(super) fn refusal(program: &Program) -> Verdict {
         });
     }
     let more = "Content-Length: 1000\r\n";
-    refuse(program, &refused("503 B", more), "no more seats", 1)?;
+    refuse(program, &refused("502 B", more), "no more seats", 1)?;
     let message =
         refuse(program, &refused("400 C", ""), &"x".repeat(64 * 1024), 64)?;
     if message.len() > MESSAGE {
