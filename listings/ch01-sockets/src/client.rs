@@ -6,9 +6,10 @@ use crate::{
     url::{Url, UrlError},
 };
 use event_stream::{
-    Decoder, Failure, Item, LimitExceeded, Reconnection, Verdict,
+    Decoder, Failure, Item, LimitExceeded, Reconnection, Refusal, Verdict,
 };
 use std::{
+    borrow::Cow,
     error::Error,
     fmt,
     hash::{BuildHasher, RandomState},
@@ -23,22 +24,28 @@ use std::{
 const MAX_REDIRECTS: usize = 20;
 /// What connecting to one address may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What reading the body of a refusal may take.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long [`read_within`] waits for a server.
+/// How long [`read_with`] waits for a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// From the request to the head of its response, interim responses
-    /// included. Connecting has a time of its own: 10 seconds an address.
-    pub head: Duration,
-    /// From one piece of the body to the next.
-    pub idle: Duration,
+    /// included; `None` for any time. Connecting has a time of its own: 10
+    /// seconds an address.
+    pub head: Option<Duration>,
+    /// From one piece of the body to the next; `None` for any time.
+    pub idle: Option<Duration>,
 }
 
 impl Default for Timeouts {
     /// 30 seconds for a head, and a minute of silence: a server that sends a
     /// heartbeat every 15 seconds has missed four.
     fn default() -> Self {
-        Self { head: Duration::from_secs(30), idle: Duration::from_mins(1) }
+        Self {
+            head: Some(Duration::from_secs(30)),
+            idle: Some(Duration::from_mins(1)),
+        }
     }
 }
 
@@ -48,7 +55,8 @@ impl Default for Timeouts {
 pub enum Notice<'a> {
     /// A connection is about to be made.
     Connecting(&'a Url),
-    /// A head went out or came in: the request's, or the response's.
+    /// A head went out or came in: the request's, or the response's. What may
+    /// be a secret is not in it.
     Head(&'a str),
     /// The response is an event stream.
     Open,
@@ -71,12 +79,21 @@ pub enum Notice<'a> {
 pub enum Lost {
     /// The server ended the stream.
     Ended,
+    /// The server ended the stream within an event, which is dropped.
+    Unfinished,
     /// The connection was closed before the body was complete.
     Cut,
-    /// The connection broke, or could not be made, or fell silent.
+    /// No response head came in time: see [`Timeouts`].
+    NoHead,
+    /// The stream was silent for too long: see [`Timeouts`].
+    Silent,
+    /// The connection broke, or could not be made.
     Io(io::Error),
-    /// What came is not HTTP/1.
+    /// The framing of the body broke.
     Malformed(Malformed),
+    /// The response is not an event stream, and its status is one to come back
+    /// from: [`Reconnection::with_retried_statuses`].
+    Refused(Refusal),
 }
 // ANCHOR_END: notice
 
@@ -86,16 +103,24 @@ pub enum GivenUp {
     /// The URL, or one that it was redirected to, cannot be read.
     Url(UrlError),
     /// The response is not an event stream.
-    Failure(Failure),
+    Refused(Refusal),
+    /// The response is not HTTP/1, or its framing cannot be read; nor would
+    /// that of the next.
+    Malformed(Malformed),
     /// An event is too large; it would be the next time, too.
     Limit(LimitExceeded),
     /// More than 20 redirects, or one without a `Location`.
     Redirects,
-    /// The body has a content coding, though `identity` was asked for.
-    Encoded,
 }
 
-/// As [`read_within`], from the beginning, with the usual [`Timeouts`].
+/// A seed for [`Reconnection::new`], another for each call.
+#[must_use]
+pub fn seed() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// As [`read_with`], from the beginning, with the usual rules and
+/// [`Timeouts`].
 ///
 /// # Errors
 /// If it gave up.
@@ -103,30 +128,35 @@ pub fn read(
     url: &str,
     on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<(), GivenUp> {
-    read_within(url, "", Timeouts::default(), on)
+    read_with(url, Reconnection::new(seed()), Timeouts::default(), on)
 }
 
 // ANCHOR: read
 /// Reads the stream at `url` until `on` breaks off, the server says to stop
-/// (204), or there is no point in going on. Sleeps between connections. It
-/// begins behind the event with the last event ID, if that is not empty.
+/// (204), or there is no point in going on. Sleeps between connections. The
+/// rules may begin with a last event ID.
 ///
 /// # Errors
 /// If it gave up.
-pub fn read_within(
+pub fn read_with(
     url: &str,
-    last_event_id: &str,
+    mut rules: Reconnection,
     timeouts: Timeouts,
     mut on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<(), GivenUp> {
     let url = Url::parse(url)?;
     let started = Instant::now();
-    let mut rules = Reconnection::new(RandomState::new().hash_one(()));
-    rules.item(&Item::LastEventId(last_event_id));
     loop {
         let end = connect(&url, &mut rules, timeouts, started, &mut on)?;
-        let End::Lost(why) = end else { return Ok(()) };
-        let wait = rules.lost(started.elapsed());
+        let now = started.elapsed();
+        let (why, wait) = match end {
+            End::Stopped => return Ok(()),
+            End::Refused(refusal, wait) => (Lost::Refused(refusal), wait),
+            End::Lost(why @ (Lost::Ended | Lost::Unfinished)) => {
+                (why, rules.ended(now))
+            }
+            End::Lost(why) => (why, rules.lost(now)),
+        };
         if on(Notice::Lost { why, wait }).is_break() {
             return Ok(());
         }
@@ -152,6 +182,7 @@ pub fn pause(
 
 enum End {
     Lost(Lost),
+    Refused(Refusal, Duration),
     Stopped,
 }
 // ANCHOR_END: read
@@ -171,26 +202,28 @@ fn connect(
             return Ok(End::Stopped);
         }
         let response = match exchange(&url, rules, timeouts.head, on) {
-            Ok(Some(response)) => response,
-            Ok(None) => return Ok(End::Stopped),
+            Ok(Ok(Some(response))) => response,
+            Ok(Ok(None)) => return Ok(End::Stopped),
+            Ok(Err(malformed)) => return Err(GivenUp::Malformed(malformed)),
             Err(lost) => return Ok(End::Lost(lost)),
         };
         let head = &response.head;
         if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
-            let location = head.location.as_deref();
+            let location = head.field("Location");
             url = url.join(location.ok_or(GivenUp::Redirects)?)?;
             continue;
         }
-        let content_type = head.content_type.as_deref();
-        return match rules.response(
-            head.status,
-            content_type,
-            started.elapsed(),
-        ) {
-            Verdict::Read if head.is_encoded => Err(GivenUp::Encoded),
+        let fields = head.fields.iter().map(|(name, value)| (name, value));
+        let now = started.elapsed();
+        return match rules.response(head.status, fields, now) {
             Verdict::Read => stream(response, rules, timeouts.idle, on),
             Verdict::Stop => Ok(End::Stopped),
-            Verdict::Fail(failure) => Err(GivenUp::Failure(failure)),
+            Verdict::Fail(failure) => {
+                Err(GivenUp::Refused(refusal(failure, response)))
+            }
+            Verdict::Retry { failure, wait } => {
+                Ok(End::Refused(refusal(failure, response), wait))
+            }
         };
     }
     Err(GivenUp::Redirects)
@@ -208,13 +241,13 @@ struct Response {
 fn exchange(
     url: &Url,
     rules: &Reconnection,
-    timeout: Duration,
+    timeout: Option<Duration>,
     on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
-) -> Result<Option<Response>, Lost> {
+) -> Result<Result<Option<Response>, Malformed>, Lost> {
     let mut socket = dial(url)?;
 
     let started = Instant::now();
-    socket.set_write_timeout(Some(timeout))?;
+    socket.set_write_timeout(timeout)?;
     let mut request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
          Accept-Encoding: identity\r\n",
@@ -226,33 +259,105 @@ fn exchange(
     request.push_str("\r\n");
     socket.write_all(request.as_bytes())?;
     if on(Notice::Head(&request)).is_break() {
-        return Ok(None);
+        return Ok(Ok(None));
     }
 
     let mut bytes = Vec::new();
     let mut piece = [0; 2048];
     loop {
-        let left = timeout.saturating_sub(started.elapsed());
-        if left.is_zero() {
-            return Err(io::Error::from(ErrorKind::TimedOut).into());
+        if let Some(timeout) = timeout {
+            let left = timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(Lost::NoHead);
+            }
+            socket.set_read_timeout(Some(left))?;
         }
-        socket.set_read_timeout(Some(left))?;
-        let length = read_some(&mut socket, &mut piece)?;
+        let length = match read_some(&mut socket, &mut piece) {
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                return Err(Lost::NoHead);
+            }
+            read => read?,
+        };
         if length == 0 {
             return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
         }
         let searched = bytes.len();
         bytes.extend_from_slice(&piece[..length]);
-        if let Some((head, end)) = Head::parse(&bytes, searched)? {
-            let rest = bytes.split_off(end);
-            let text = String::from_utf8_lossy(&bytes);
-            if on(Notice::Head(&text)).is_break() {
-                return Ok(None);
-            }
-            return Ok(Some(Response { socket, head, rest }));
-        }
+        let (head, end) = match Head::parse(&bytes, searched) {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) => continue,
+            Err(malformed) => return Ok(Err(malformed)),
+        };
+        let rest = bytes.split_off(end);
+        let text = without_secrets(&String::from_utf8_lossy(&bytes));
+        let is_wanted = on(Notice::Head(&text)).is_continue();
+        return Ok(Ok(is_wanted.then_some(Response { socket, head, rest })));
     }
 }
+
+// ANCHOR: secrets
+/// A head without the values that let whoever reads them in: what is printed
+/// is often kept.
+fn without_secrets(head: &str) -> String {
+    let mut shown = String::with_capacity(head.len());
+    for line in head.split_inclusive('\n') {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        if name.eq_ignore_ascii_case("Set-Cookie") {
+            shown.extend([name, ": (not shown)\r\n"]);
+        } else if name.eq_ignore_ascii_case("Location") {
+            shown.extend([name, ":", &without_user(value)]);
+        } else {
+            shown.push_str(line);
+        }
+    }
+    shown
+}
+
+/// A URL without the user and the password that it may have.
+fn without_user(url: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("//") else {
+        return Cow::Borrowed(url);
+    };
+    let authority =
+        rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) => Cow::Owned(format!("{scheme}//{}", &rest[at + 1..])),
+        None => Cow::Borrowed(url),
+    }
+}
+// ANCHOR_END: secrets
+
+// ANCHOR: refusal
+/// The failure with the first of the body that explains it: as much as a
+/// [`Refusal`] keeps, and what comes in time.
+fn refusal(failure: Failure, response: Response) -> Refusal {
+    let Response { mut socket, head, rest } = response;
+    let mut body = head.body();
+    let started = Instant::now();
+    let mut kept = Vec::new();
+    let mut buffer = [0; Refusal::MAX_BODY];
+    let mut bytes = &*rest;
+    while failure.is_explained() {
+        while let Ok(Some(chunk)) = body.next(&mut bytes) {
+            kept.extend_from_slice(chunk);
+        }
+        let left = REFUSAL_TIMEOUT.saturating_sub(started.elapsed());
+        let is_enough = body.has_ended() || kept.len() > Refusal::MAX_BODY;
+        // A body that breaks is worth what came of it.
+        if is_enough
+            || left.is_zero()
+            || socket.set_read_timeout(Some(left)).is_err()
+        {
+            break;
+        }
+        bytes = match read_some(&mut socket, &mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(length) => &buffer[..length],
+        };
+    }
+    Refusal::new(failure, &kept)
+}
+// ANCHOR_END: refusal
 
 /// Tries each address of the host in turn.
 fn dial(url: &Url) -> io::Result<TcpStream> {
@@ -271,19 +376,20 @@ fn dial(url: &Url) -> io::Result<TcpStream> {
 fn stream(
     response: Response,
     rules: &mut Reconnection,
-    timeout: Duration,
+    timeout: Option<Duration>,
     on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<End, GivenUp> {
     if on(Notice::Open).is_break() {
         return Ok(End::Stopped);
     }
     let Response { mut socket, head, rest } = response;
-    if let Err(error) = socket.set_read_timeout(Some(timeout)) {
+    if let Err(error) = socket.set_read_timeout(timeout) {
         return Ok(End::Lost(error.into()));
     }
     let mut body = head.body();
     let id = rules.last_event_id();
     let mut decoder = Decoder::new().with_last_event_id(id);
+    let mut is_good = false;
     let mut buffer = [0; 16 * 1024];
     let mut bytes = &*rest;
     loop {
@@ -291,26 +397,40 @@ fn stream(
             let mut chunk = match body.next(&mut bytes) {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
-                Err(error) => return Ok(End::Lost(error.into())),
+                // A framing that was good and broke may be good again.
+                Err(error) if is_good => {
+                    return Ok(End::Lost(Lost::Malformed(error)));
+                }
+                Err(error) => return Err(GivenUp::Malformed(error)),
             };
             while let Some(item) = decoder.next(&mut chunk)? {
+                is_good = true;
                 rules.item(&item);
                 if on(Notice::Item(item)).is_break() {
                     return Ok(End::Stopped);
                 }
             }
         }
-        if body.has_ended() {
-            return Ok(End::Lost(Lost::Ended));
-        }
-        bytes = match read_some(&mut socket, &mut buffer) {
-            Ok(0) if body.ends_with_connection() => {
-                return Ok(End::Lost(Lost::Ended));
+        let length = if body.has_ended() {
+            0
+        } else {
+            match read_some(&mut socket, &mut buffer) {
+                Ok(0) if !body.ends_with_connection() => {
+                    return Ok(End::Lost(Lost::Cut));
+                }
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    return Ok(End::Lost(Lost::Silent));
+                }
+                Err(error) => return Ok(End::Lost(error.into())),
             }
-            Ok(0) => return Ok(End::Lost(Lost::Cut)),
-            Ok(length) => &buffer[..length],
-            Err(error) => return Ok(End::Lost(error.into())),
         };
+        if length == 0 {
+            let unfinished = decoder.is_unfinished();
+            let why = if unfinished { Lost::Unfinished } else { Lost::Ended };
+            return Ok(End::Lost(why));
+        }
+        bytes = &buffer[..length];
     }
 }
 // ANCHOR_END: stream
@@ -332,17 +452,22 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended => write!(f, "the server ended the stream"),
+            Self::Unfinished => write!(
+                f,
+                "the server ended the stream within an event, which is dropped"
+            ),
             Self::Cut => write!(f, "the stream was cut"),
+            Self::NoHead => write!(f, "no response came in time"),
+            Self::Silent => write!(f, "nothing came in time"),
             Self::Io(error) => match error.kind() {
-                ErrorKind::TimedOut => {
-                    write!(f, "nothing came in time")
-                }
+                ErrorKind::TimedOut => write!(f, "could not connect in time"),
                 ErrorKind::UnexpectedEof => {
                     write!(f, "the server closed before it answered")
                 }
                 _ => write!(f, "{error}"),
             },
             Self::Malformed(error) => write!(f, "{error}"),
+            Self::Refused(refusal) => write!(f, "{refusal}"),
         }
     }
 }
@@ -351,11 +476,9 @@ impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(error) => write!(f, "{error}"),
-            Self::Failure(failure) => write!(f, "{failure}"),
+            Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Malformed(error) => write!(f, "{error}"),
             Self::Limit(error) => write!(f, "{error}"),
-            Self::Encoded => {
-                write!(f, "the response is compressed, unasked")
-            }
             Self::Redirects => {
                 write!(f, "redirected without end or without a Location")
             }
@@ -368,12 +491,6 @@ impl Error for GivenUp {}
 impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
-    }
-}
-
-impl From<Malformed> for Lost {
-    fn from(error: Malformed) -> Self {
-        Self::Malformed(error)
     }
 }
 

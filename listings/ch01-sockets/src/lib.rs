@@ -18,8 +18,8 @@ pub mod response;
 pub mod server;
 pub mod url;
 
-use dashboard::{Chapter, Report, say};
-use event_stream::Item;
+use dashboard::{Chapter, Report, Request, say};
+use event_stream::{Item, Reconnection};
 use std::{
     error::Error,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -51,8 +51,15 @@ pub const CHAPTER: Chapter = Chapter {
 };
 
 // ANCHOR: read
-fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
-    client::read(url, |notice| {
+fn read(request: &Request, report: &mut Report) -> Result<(), Box<dyn Error>> {
+    let timeouts = client::Timeouts {
+        head: request.head_timeout,
+        idle: request.idle_timeout,
+    };
+    let rules = Reconnection::new(client::seed())
+        .with_last_event_id(&*request.last_event_id)
+        .with_retried_statuses(request.retried_statuses.iter().copied());
+    client::read_with(&request.url, rules, timeouts, |notice| {
         match notice {
             client::Notice::Connecting(url) => {
                 report.note(format_args!("Connecting to {url}"));

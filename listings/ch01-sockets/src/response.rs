@@ -13,12 +13,8 @@ pub const MAX_HEAD: usize = 16 * 1024;
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// `Content-Type`, if there is one.
-    pub content_type: Option<String>,
-    /// `Location`, if there is one.
-    pub location: Option<String>,
-    /// Whether the body has a content coding, such as gzip.
-    pub is_encoded: bool,
+    /// The header fields in their order, each with its value.
+    pub fields: Vec<(String, Vec<u8>)>,
     framing: Framing,
 }
 
@@ -79,48 +75,20 @@ impl Head {
             .take_while(|line| !line.is_empty());
         let status = status(lines.next().unwrap_or_default())
             .ok_or(Malformed("its first line is no HTTP/1 status line"))?;
-        let mut head = Self {
-            status,
-            content_type: None,
-            location: None,
-            is_encoded: false,
-            framing: Framing::Close,
-        };
-        let mut length = None;
+        let mut fields = Vec::new();
         for line in lines {
             let (name, value) = header_field(line)
                 .ok_or(Malformed("a line of its head is no header field"))?;
-            let value = String::from_utf8_lossy(value);
-            match &*name.to_ascii_lowercase() {
-                "content-type" => head.content_type = Some(value.into()),
-                "location" => head.location = Some(value.into()),
-                // Chunks in chunks are no body: RFC 9112 §6.1.
-                "transfer-encoding"
-                    if value.eq_ignore_ascii_case("chunked")
-                        && head.framing == Framing::Close =>
-                {
-                    head.framing = Framing::Chunked;
-                }
-                "transfer-encoding" => {
-                    return Err(Malformed("its Transfer-Encoding is unknown"));
-                }
-                "content-encoding" => {
-                    head.is_encoded |= !value.eq_ignore_ascii_case("identity");
-                }
-                "content-length" => {
-                    let number = decimal(&value)
-                        .filter(|number| length.is_none_or(|l| l == *number))
-                        .ok_or(Malformed("its Content-Length is unclear"))?;
-                    length = Some(number);
-                }
-                _ => {}
-            }
+            fields.push((name.to_owned(), value.to_owned()));
         }
-        // A transfer coding wins over a length: RFC 9112 §6.3.
-        if let (Framing::Close, Some(length)) = (head.framing, length) {
-            head.framing = Framing::Length(length);
-        }
-        Ok(head)
+        let framing = Framing::of(&fields)?;
+        Ok(Self { status, fields, framing })
+    }
+
+    /// The first value of the field with this name, in any case.
+    #[must_use]
+    pub fn field<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        values(&self.fields, name).next()
     }
 
     /// The body, to be taken out of the bytes that follow the head.
@@ -136,20 +104,58 @@ impl Head {
     }
 }
 
+fn values<'a>(
+    fields: &'a [(String, Vec<u8>)],
+    wanted: &'a str,
+) -> impl Iterator<Item = &'a [u8]> {
+    fields
+        .iter()
+        .filter(move |(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| &**value)
+}
+
+impl Framing {
+    // ANCHOR: framing
+    /// How a body ends. A field may come more than once, and hold a list.
+    fn of(fields: &[(String, Vec<u8>)]) -> Result<Self, Malformed> {
+        let elements = |name| {
+            values(fields, name)
+                .flat_map(|value| value.split(|byte| *byte == b','))
+                .map(<[u8]>::trim_ascii)
+        };
+        let mut lengths = elements("Content-Length").map(decimal);
+        let length = lengths.next();
+        if length == Some(None) || lengths.any(|other| Some(other) != length) {
+            return Err(Malformed("its Content-Length is unclear"));
+        }
+        // A transfer coding wins over a length. Without `chunked` behind all
+        // others, the body ends with the connection.
+        let codings = elements("Transfer-Encoding").filter(|it| !it.is_empty());
+        Ok(match (codings.last(), length.flatten()) {
+            (Some(last), _) if last.eq_ignore_ascii_case(b"chunked") => {
+                Self::Chunked
+            }
+            (None, Some(length)) => Self::Length(length),
+            _ => Self::Close,
+        })
+    }
+    // ANCHOR_END: framing
+}
+
 fn status(line: &[u8]) -> Option<u16> {
     let rest = line.strip_prefix(b"HTTP/1.")?;
     let [b'0'..=b'9', b' ', code @ ..] = rest else { return None };
     let (code, phrase) = code.split_at_checked(3)?;
-    let code = decimal(str::from_utf8(code).ok()?)?;
+    let code = decimal(code)?;
     let is_status = (100..600).contains(&code)
         && (phrase.is_empty() || phrase.starts_with(b" "))
         && is_text(phrase);
     u16::try_from(code).ok().filter(|_| is_status)
 }
 
-fn decimal(text: &str) -> Option<u64> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number)
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    str::from_utf8(digits).ok()?.parse().ok().filter(|_| is_number)
 }
 
 /// The body of a response, taken out of its framing piece by piece.

@@ -1,6 +1,9 @@
 //! The part of a URL that a client of plain HTTP needs.
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+};
 
 /// An `http` URL: whom to connect to and what to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,10 +17,12 @@ pub struct Url {
 /// Why a text is no URL that this client can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UrlError {
-    /// Something other than `http`.
+    /// Something other than `http`; empty if there is no scheme.
     Scheme(String),
-    /// There is no host, or the port is not a number, or there is a user.
+    /// There is no host, or the port is not a number.
     Authority(String),
+    /// There is a user name, perhaps with a password, which is not repeated.
+    User,
     /// A character that must be percent-encoded; on the wire a space or a
     /// line end would become part of the request.
     Character(char),
@@ -34,16 +39,21 @@ impl Url {
         }
         let text = text.split('#').next().unwrap_or_default();
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(UrlError::Scheme(text.into()));
+            return Err(UrlError::Scheme(String::new()));
         };
         if !scheme.eq_ignore_ascii_case("http") {
             return Err(UrlError::Scheme(scheme.into()));
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err(UrlError::User);
+        }
         if !is_authority(authority) {
             return Err(UrlError::Authority(authority.into()));
         }
+        // RFC 3986 §3.2.3: a colon without a port is none.
+        let authority = authority.strip_suffix(':').unwrap_or(authority);
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Self {
             authority: authority.into(),
@@ -52,12 +62,23 @@ impl Url {
     }
 
     /// What a `Location` header field refers to, seen from this URL, RFC 3986
-    /// §5.2.
+    /// §5.2. A space and what is not ASCII is percent-encoded first, as
+    /// browsers do with what servers forget to encode.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn join(&self, location: &str) -> Result<Self, UrlError> {
+    pub fn join(&self, location: &[u8]) -> Result<Self, UrlError> {
         let Self { authority, target } = self;
+        let mut encoded = String::new();
+        for &byte in location {
+            if byte == b' ' || !byte.is_ascii() {
+                // A `String` takes whatever is written to it.
+                let _ = write!(encoded, "%{byte:02X}");
+            } else {
+                encoded.push(byte.into());
+            }
+        }
+        let location = &*encoded;
         let path = target.split('?').next().unwrap_or_default();
         let location = location.split('#').next().unwrap_or_default();
         let first = location.split(['/', '?']).next().unwrap_or_default();
@@ -99,9 +120,17 @@ impl fmt::Display for Url {
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Not the text: what stands in front of an `@` may be a secret.
+            Self::Scheme(scheme) if scheme.is_empty() => {
+                write!(f, "the URL does not start with http://")
+            }
             Self::Scheme(scheme) => write!(
                 f,
                 "{scheme:?} is not http://; this client speaks plain HTTP only"
+            ),
+            Self::User => write!(
+                f,
+                "the URL has a user name, which this client does not send"
             ),
             Self::Authority(authority) => {
                 write!(f, "{authority:?} is not a host or a host and a port")
@@ -131,7 +160,7 @@ fn is_authority(authority: &str) -> bool {
         && authority[..host_length].bytes().all(is_host)
         && port.is_none_or(|port| {
             port.bytes().all(|byte| byte.is_ascii_digit())
-                && port.parse::<u16>().is_ok()
+                && (port.is_empty() || port.parse::<u16>().is_ok())
         })
 }
 

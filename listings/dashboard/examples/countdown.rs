@@ -34,7 +34,7 @@ fn server(server: Server) -> io::Result<()> {
     Ok(())
 }
 
-fn client(url: &str, report: &mut Report) -> Outcome {
+fn client(request: &dashboard::Request, report: &mut Report) -> Outcome {
     let addr = url.trim_start_matches("http://").trim_end_matches("/events");
     report.note(format_args!("Connecting to {addr}"));
     let stream = BufReader::new(TcpStream::connect(addr)?);

@@ -190,16 +190,13 @@ impl Reconnection {
         let head = Head::new(fields);
         let failure = match status {
             204 => return Verdict::Stop,
-            200 if !head.is_event_stream() => {
-                Failure::ContentType(head.into_content_type())
-            }
             200 => {
-                let Some(coding) = head.coding else {
+                let Some(failure) = head.failure() else {
                     self.opened = Some(now);
                     self.has_spoken = false;
                     return Verdict::Read;
                 };
-                Failure::ContentCoding(coding)
+                failure
             }
             _ => Failure::Status { status, retry_after: head.retry_after() },
         };

@@ -24,6 +24,9 @@ pub enum Failure {
     ContentType(String),
     /// The body has a content coding, such as `gzip`: RFC 9110 §8.4.
     ContentCoding(String),
+    /// The body has a transfer coding other than `chunked`, or none that its
+    /// end can be told by: RFC 9112 §6.1. These are all that it names.
+    TransferCoding(String),
 }
 
 /// A response that is not an event stream, with what its body says.
@@ -37,6 +40,15 @@ pub struct Refusal {
     pub body: String,
 }
 // ANCHOR_END: failure
+
+impl Failure {
+    /// Whether the body is for a person to read: with a status that is one of
+    /// a refusal, servers say why.
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
+        matches!(self, Self::Status { status: 400.., .. })
+    }
+}
 
 impl Refusal {
     /// How much of a body is worth reading, in bytes: 1 KiB.
@@ -72,7 +84,8 @@ impl fmt::Display for Refusal {
                 '\n' => write!(f, " ")?,
                 '\r' => {}
                 c if drives_a_terminal(c) => {
-                    write!(f, "{}", c.escape_unicode())?
+                    let escaped = c.escape_unicode();
+                    write!(f, "{escaped}")?;
                 }
                 c => write!(f, "{c}")?,
             }
@@ -110,6 +123,11 @@ impl fmt::Display for Failure {
                 "the body has the content coding {coding:?}, which was not \
                  asked for"
             ),
+            Self::TransferCoding(codings) => write!(
+                f,
+                "the Transfer-Encoding is {codings:?}; only \"chunked\" can be \
+                 read"
+            ),
         }
     }
 }
@@ -126,7 +144,9 @@ pub(crate) struct Head {
     /// The essence of the last of them that is a MIME type.
     essence: String,
     /// The first content coding that codes.
-    pub(crate) coding: Option<String>,
+    coding: Option<String>,
+    /// The transfer codings, joined by commas.
+    transfer_codings: String,
     date: Option<u64>,
     retry_after: Option<RetryAfter>,
 }
@@ -154,10 +174,7 @@ impl Head {
     fn field(&mut self, name: &str, value: &str) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         if is("content-type") {
-            if !self.content_type.is_empty() {
-                self.content_type.push_str(", ");
-            }
-            self.content_type.push_str(value);
+            join(&mut self.content_type, value);
             // Fetch, "extract a MIME type": the last that is one.
             let types = elements(value).filter_map(essence);
             if let Some(last) = types.last() {
@@ -174,6 +191,9 @@ impl Head {
             let coding = elements(value).find(codes);
             self.coding =
                 self.coding.take().or(coding.map(ToString::to_string));
+        } else if is("transfer-encoding") {
+            elements(value)
+                .for_each(|coding| join(&mut self.transfer_codings, coding));
         } else if is("date") {
             self.date = seconds(value);
         } else if is("retry-after") {
@@ -188,12 +208,22 @@ impl Head {
         }
     }
 
-    pub(crate) fn is_event_stream(&self) -> bool {
-        self.essence.eq_ignore_ascii_case(MIME_TYPE)
-    }
-
-    pub(crate) fn into_content_type(self) -> String {
-        self.content_type
+    /// What is wrong with a response whose status is 200, if anything.
+    pub(crate) fn failure(self) -> Option<Failure> {
+        // Some servers name it twice, and mean it once. `identity` is what
+        // old ones call none.
+        let is_read = ["chunked", "identity"].iter().any(|coding| {
+            elements(&self.transfer_codings).all(|named| {
+                named.is_empty() || named.eq_ignore_ascii_case(coding)
+            })
+        });
+        if !is_read {
+            Some(Failure::TransferCoding(self.transfer_codings))
+        } else if !self.essence.eq_ignore_ascii_case(MIME_TYPE) {
+            Some(Failure::ContentType(self.content_type))
+        } else {
+            self.coding.map(Failure::ContentCoding)
+        }
     }
 
     /// The wait that the server asked for. A date is held against the
@@ -208,6 +238,14 @@ impl Head {
     }
 }
 // ANCHOR_END: head
+
+/// Adds a value to a list (RFC 9110 §5.3).
+fn join(list: &mut String, value: &str) {
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(value);
+}
 
 /// The white space that HTTP allows around a value.
 const BLANK: [char; 2] = [' ', '\t'];

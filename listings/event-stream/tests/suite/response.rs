@@ -120,6 +120,38 @@ fn a_coding_fails_wherever_it_stands() {
 }
 
 #[test]
+fn no_transfer_coding_but_chunked_can_be_read() {
+    let of = |values: &[&str]| {
+        let mut fields = vec![("Content-Type", "text/event-stream")];
+        fields.extend(values.iter().map(|it| ("Transfer-Encoding", *it)));
+        verdict(200, &fields)
+    };
+    for values in [
+        &[][..],
+        &["chunked"],
+        &["Chunked"],
+        &["chunked", "chunked"],
+        &["chunked, chunked"],
+        &["chunked,", ""],
+        &["identity"],
+        &[""],
+    ] {
+        assert_eq!(of(values), Verdict::Read, "{values:?}");
+    }
+    for (values, named) in [
+        (&["gzip, chunked"][..], "gzip, chunked"),
+        (&["gzip", "chunked"], "gzip, chunked"),
+        (&["gzip"], "gzip"),
+        (&["chunked", "identity"], "chunked, identity"),
+        (&["chunked;q=1"], "chunked;q=1"),
+        (&["x\tchunked"], "x\tchunked"),
+    ] {
+        let failure = Failure::TransferCoding(named.into());
+        assert_eq!(of(values), Verdict::Fail(failure));
+    }
+}
+
+#[test]
 fn bytes_that_are_no_text_are_no_type_and_a_coding() {
     let verdict = |fields: [(&str, &[u8]); 2]| {
         Reconnection::new(0).response(200, fields, Duration::ZERO)
