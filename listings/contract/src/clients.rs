@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// Checks made at once: most of them wait most of the time.
 const AT_ONCE: usize = 8;
 /// Clients that share the fixtures, where one alone would wait too often.
-const SHARES: usize = 8;
+const SHARES: usize = 6;
 /// A client that is back within this needs no help with the fixtures.
 const SOON: Duration = Duration::from_millis(100);
 /// The least that a client waits, whatever it is told: what comes back sooner
