@@ -29,7 +29,7 @@ struct Cli {
     #[arg(long, value_name = "FIELD")]
     header: Vec<String>,
     /// The only certificates to trust, in the form PEM. Without it the
-    /// system's are, or those in the file that SSL_CERT_FILE names
+    /// system's are, or those in the file that `SSL_CERT_FILE` names
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
     /// After how long without an event this server sends a comment

@@ -244,7 +244,7 @@ impl<'a> Session<'a> {
     /// The field lines that the target asks for.
     fn own(&self) -> String {
         let fields = self.target.fields.iter();
-        fields.map(|f| format!("{}: {}\r\n", f.name, f.value)).collect()
+        fields.flat_map(|f| [&f.name, ": ", &f.value, "\r\n"]).collect()
     }
 
     /// A request for the stream, with more field lines.

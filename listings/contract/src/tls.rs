@@ -57,6 +57,10 @@ impl Stream {
     }
 
     /// Goes on with the handshake, if there is one; whether it is done.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unnecessary_wraps, reason = "TLS can fail")
+    )]
     pub(crate) fn shake_hands(&mut self) -> io::Result<bool> {
         match self {
             Self::Plain(_) => Ok(true),

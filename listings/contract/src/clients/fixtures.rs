@@ -87,7 +87,7 @@ fn share<'a>(
             away = was_away;
         }
         match next(away) {
-            Some(more) => fixture = more,
+            Some(another) => fixture = another,
             None => break,
         }
     }

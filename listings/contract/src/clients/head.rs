@@ -1,9 +1,7 @@
 //! What a response's head says, and how it is read: types, codings, framing,
 //! refusals.
 
-use super::{
-    CHUNKED, LEAST, MESSAGE, STREAM, Stage, chunk, fails, shows, system,
-};
+use super::{CHUNKED, LEAST, MESSAGE, STREAM, Stage, chunk, fails, system};
 use crate::report::Verdict;
 use crate::{Failure, Outcome, Program};
 use std::time::Instant;
@@ -128,15 +126,14 @@ pub(super) fn framing(program: &Program) -> Verdict {
         let head = head("", &lines);
         let mut stage = Stage::new(program, Some(1))?;
         stage.answer(format!("{head}{body}"))?;
-        match stage.first()? {
-            Some(data) if data != "x" => {
-                return Err(Failure {
-                    why: format!("it printed the event {data:?}, not \"x\""),
-                    sent: head.into(),
-                    ..Failure::default()
-                });
-            }
-            _ => {}
+        if let Some(data) = stage.first()?
+            && data != "x"
+        {
+            return Err(Failure {
+                why: format!("it printed the event {data:?}, not \"x\""),
+                sent: head.into(),
+                ..Failure::default()
+            });
         }
     }
     Ok(Outcome::passed())
@@ -199,7 +196,7 @@ pub(super) fn refusal(program: &Program) -> Verdict {
         program,
         &refused("429 Slow Down", "Retry-After: 7\r\nContent-Length: 32\r\n"),
         said,
-        0,
+        GoesOn::No,
     )?;
     for (part, what) in [
         ("12 requests a minute", "what the body says"),
@@ -215,7 +212,7 @@ pub(super) fn refusal(program: &Program) -> Verdict {
         }
     }
     let wild = "a\u{1b}[2J\u{9b}2Jb\u{202e}c\r\nd";
-    let message = refuse(program, &refused("500 A", ""), wild, 0)?;
+    let message = refuse(program, &refused("500 A", ""), wild, GoesOn::No)?;
     let obeyed = |c: char| c.is_control() || c == '\u{202e}';
     if message.contains(obeyed) {
         return Err(Failure {
@@ -225,9 +222,15 @@ pub(super) fn refusal(program: &Program) -> Verdict {
         });
     }
     let more = "Content-Length: 1000\r\n";
-    refuse(program, &refused("502 B", more), "no more seats", 1)?;
-    let message =
-        refuse(program, &refused("400 C", ""), &"x".repeat(64 * 1024), 64)?;
+    refuse(
+        program,
+        &refused("502 B", more),
+        "no more seats",
+        GoesOn::Silently,
+    )?;
+    let block = "x".repeat(64 * 1024);
+    let times = GoesOn::Times(64);
+    let message = refuse(program, &refused("400 C", ""), &block, times)?;
     if message.len() > MESSAGE {
         let length = message.len();
         let why = format!("an error whose message has {length} bytes");
@@ -237,29 +240,37 @@ pub(super) fn refusal(program: &Program) -> Verdict {
 }
 // ANCHOR_END: refusal
 
-/// Sends a refusal whose body is this; with `more` the connection stays open
-/// behind it, and so many times the body follows again, less one. The error's
-/// message, if that says that the client closed.
+/// Sends a refusal with this body. What the error says that must follow.
 fn refuse(
     program: &Program,
-    head: &str,
+    start: &str,
     body: &str,
-    more: usize,
+    goes_on: GoesOn,
 ) -> Result<String, Failure> {
-    let shown = |failure| Failure { sent: head.into(), ..failure };
+    let shown = |failure| Failure { sent: start.into(), ..failure };
     let mut stage = Stage::new(program, None)?;
-    let (mut connection, asked) = stage.accept()?;
-    connection.send(format!("{head}{body}"))?;
-    // It may close when it has seen enough.
-    let again = (1..more).try_for_each(|_| connection.send(body));
-    let held = (more > 0 && again.is_ok()).then_some(connection);
+    let (mut connection, _) = stage.accept()?;
+    connection.send(format!("{start}{body}"))?;
+    if let GoesOn::Times(count) = goes_on {
+        // It may close when it has seen enough.
+        let _ = (0..count).try_for_each(|_| connection.send(body));
+    }
+    let open = (goes_on != GoesOn::No).then_some(connection);
     let (closed, message) = stage.told().map_err(shown)?;
-    drop(held);
+    drop(open);
     if !closed {
-        return Err(shows(&asked, "the error must say closed:true"));
+        return Err(shown(Failure::new("the error must say closed:true")));
     }
     stage.leaves(false).map_err(shown)?;
     Ok(message)
+}
+
+/// What comes behind the body. The connection stays open unless it is `No`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GoesOn {
+    No,
+    Silently,
+    Times(usize),
 }
 
 const PASSWORD: &str = "pass-5f1c";
