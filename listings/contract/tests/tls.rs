@@ -3,13 +3,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::{Process, Program};
+use contract::{Process, Program, transcript};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
@@ -154,6 +154,22 @@ fn a_server_behind_tls_keeps_what_can_be_seen_there() {
     assert_eq!(unseen, expected, "{table}");
     assert!(table.contains("22 passed, 0 advice, 6 not applicable"), "{table}");
     assert_eq!(table.matches("below TLS").count(), 3, "{table}");
+}
+
+#[test]
+fn what_the_book_shows_of_a_server_behind_tls() {
+    let behind = Behind::start("");
+    let ran = behind.contract(&[
+        "--only=first-event",
+        "--only=resume",
+        "--only=long-head",
+    ]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
+    let command = "cargo run -q -p contract -- https://localhost:9443/events \
+                   --cacert certificate.pem --only first-event \
+                   --only resume --only long-head";
+    let output = text(ran.stdout);
+    transcript::check(&folder.join("https.txt"), command, &output).unwrap();
 }
 
 #[test]

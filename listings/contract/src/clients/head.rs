@@ -27,7 +27,6 @@ fn reads(program: &Program, head: &str, body: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-// ANCHOR: type_fields
 /// Fetch, "extract a MIME type": of all values in all fields, the last that
 /// is a MIME type counts, and `*/*` is none.
 pub(super) fn type_fields(program: &Program) -> Verdict {
@@ -58,7 +57,6 @@ pub(super) fn type_fields(program: &Program) -> Verdict {
     }
     Ok(Outcome::passed())
 }
-// ANCHOR_END: type_fields
 
 /// Codings that code nothing.
 pub(super) fn no_coding(program: &Program) -> Verdict {
@@ -184,7 +182,6 @@ pub(super) fn not_at_once(
     Ok(())
 }
 
-// ANCHOR: refusal
 /// A refusal in a few words, one with what drives a terminal, one that stops
 /// in the middle, one without an end.
 pub(super) fn refusal(program: &Program) -> Verdict {
@@ -238,7 +235,6 @@ pub(super) fn refusal(program: &Program) -> Verdict {
     }
     Ok(Outcome::passed())
 }
-// ANCHOR_END: refusal
 
 /// Sends a refusal with this body. What the error says that must follow.
 fn refuse(
@@ -277,7 +273,6 @@ const PASSWORD: &str = "pass-5f1c";
 /// `user:pass-5f1c` in base64, as `Authorization: Basic` has it.
 const BASIC: &str = "dXNlcjpwYXNzLTVmMWM=";
 
-// ANCHOR: secrets
 /// A user and a password in the URL, and in a redirect's `Location`. A client
 /// may refuse such a URL, send the two or leave them out; it must not print
 /// them, with `--json` or without.
@@ -308,7 +303,6 @@ pub(super) fn secrets(program: &Program) -> Verdict {
     }
     Ok(Outcome::passed())
 }
-// ANCHOR_END: secrets
 
 /// Ends of a stream between two events, and within one.
 pub(super) fn unfinished(program: &Program) -> Verdict {

@@ -77,7 +77,6 @@ pub(super) fn retry_zero(program: &Program) -> Verdict {
     })
 }
 
-// ANCHOR: retry_huge
 /// 35 days, and more than 64 bits hold. A timer that counts milliseconds in
 /// 31 bits goes off at once, and not only once.
 pub(super) fn retry_huge(program: &Program) -> Verdict {
@@ -106,7 +105,6 @@ pub(super) fn retry_huge(program: &Program) -> Verdict {
     }
     Ok(Outcome::passed())
 }
-// ANCHOR_END: retry_huge
 
 // ANCHOR: quiet_end
 /// Streams that end as they should, after a comment each. Who counts that as a
