@@ -295,7 +295,6 @@ fn exchange(
     }
 }
 
-// ANCHOR: secrets
 /// A head without the values that let whoever reads them in: what is printed
 /// is often kept.
 fn without_secrets(head: &str) -> String {
@@ -314,7 +313,8 @@ fn without_secrets(head: &str) -> String {
 }
 
 /// A URL without the user and the password that it may have.
-fn without_user(url: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn without_user(url: &str) -> Cow<'_, str> {
     let Some((scheme, rest)) = url.split_once("//") else {
         return Cow::Borrowed(url);
     };
@@ -325,7 +325,6 @@ fn without_user(url: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(url),
     }
 }
-// ANCHOR_END: secrets
 
 // ANCHOR: refusal
 /// The failure with the first of the body that explains it: as much as a

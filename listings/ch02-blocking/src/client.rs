@@ -2,20 +2,22 @@
 //! says. reqwest follows redirects, takes the body out of its framing and
 //! keeps the time; when to connect, and with what, stays ours.
 
-use ch01_sockets::client::pause;
+use ch01_sockets::client::{pause, seed};
 use event_stream::{
-    Decoder, Failure, Item, LimitExceeded, Reconnection, Verdict,
+    Decoder, Failure, Item, LimitExceeded, Reconnection, Refusal, Verdict,
 };
 use reqwest::{
     Url,
     blocking::{Client, Request, Response},
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap},
+    header::{
+        ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue,
+        LOCATION, SET_COOKIE,
+    },
     redirect::Policy,
 };
 use std::{
     error::Error,
     fmt::{self, Write as _},
-    hash::{BuildHasher, RandomState},
     io::{self, ErrorKind, Read},
     iter,
     ops::ControlFlow,
@@ -26,6 +28,11 @@ use std::{
 const MAX_REDIRECTS: usize = 20;
 /// What connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What reading the body of a refusal may take, and one read more.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// What this client reaches.
+const SCHEMES: &[&str] =
+    if cfg!(feature = "tls") { &["http", "https"] } else { &["http"] };
 /// How long [`read`] waits for a response head, and for the next piece of its
 /// body. A server that sends a heartbeat every 15 seconds has missed four.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -36,7 +43,7 @@ pub enum Notice<'a> {
     /// A connection is about to be made.
     Connecting(&'a Url),
     /// A head goes out or came in: the request's, without what reqwest adds to
-    /// it, or the response's.
+    /// it, or the response's. What may be a secret is not in it.
     Head(&'a str),
     /// The response is an event stream.
     Open,
@@ -57,38 +64,43 @@ pub enum Notice<'a> {
 /// Why the client gave up.
 #[derive(Debug)]
 pub enum GivenUp {
-    /// The text is not a URL that this client can read.
+    /// The text, or what it was redirected to, is not a URL that this client
+    /// can read.
     Url(String),
     /// The response is not an event stream.
-    Failure(Failure),
+    Refused(Refusal),
+    /// The response is not HTTP/1, or its framing cannot be read; nor would
+    /// that of the next.
+    Malformed(Box<dyn Error + Send + Sync>),
     /// An event is too large; it would be the next time, too.
     Limit(LimitExceeded),
-    /// More than 20 redirects, or one to a URL that cannot be read.
-    Redirect(reqwest::Error),
-    /// The body has a content coding, though `identity` was asked for.
-    Encoded,
-    /// reqwest could not start, or refused to send the request.
+    /// More than 20 redirects, or one without a `Location`.
+    Redirects,
+    /// reqwest could not start, or refused to send the request, or does not
+    /// trust the server.
     Client(reqwest::Error),
 }
 
-/// As [`read_within`], from the beginning, with [`IDLE_TIMEOUT`].
+/// As [`read_with`], from the beginning, with the usual rules and
+/// [`IDLE_TIMEOUT`].
 ///
 /// # Errors
 /// If it gave up.
 ///
 /// # Panics
-/// As [`read_within`].
+/// As [`read_with`].
 pub fn read(
     url: &str,
     on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<(), GivenUp> {
-    read_within(url, "", IDLE_TIMEOUT, on)
+    read_with(url, Reconnection::new(seed()), Some(IDLE_TIMEOUT), on)
 }
 
 /// Reads the stream at `url` until `on` breaks off, the server says to stop
-/// (204), or there is no point in going on. Sleeps between connections. It
-/// begins behind the event with the last event ID, if that is not empty.
-/// `timeout` is for a response head, and for the next piece of its body.
+/// (204), or there is no point in going on. Sleeps between connections. The
+/// rules may begin with a last event ID. `timeout` is for a response head, and
+/// for the next piece of its body: reqwest's blocking client knows one time
+/// for both. `None` is for any time.
 ///
 /// # Errors
 /// If it gave up.
@@ -96,23 +108,29 @@ pub fn read(
 /// # Panics
 /// In a debug build, where it is called from async code: reqwest's blocking
 /// client does.
-pub fn read_within(
+pub fn read_with(
     url: &str,
-    last_event_id: &str,
-    timeout: Duration,
+    mut rules: Reconnection,
+    timeout: Option<Duration>,
     mut on: impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<(), GivenUp> {
+    // Not the text: it may hold a password.
     let url = Url::parse(url)
-        .map_err(|error| GivenUp::Url(format!("{url:?}: {error}")))?;
-    check_scheme(&url).map_err(GivenUp::Url)?;
+        .map_err(|error| GivenUp::Url(format!("the URL: {error}")))?;
+    check_scheme(&url)?;
     let http = http_client(timeout).map_err(GivenUp::Client)?;
     let started = Instant::now();
-    let mut rules = Reconnection::new(RandomState::new().hash_one(()));
-    rules.item(&Item::LastEventId(last_event_id));
     loop {
         let end = connect(&http, &url, &mut rules, started, &mut on)?;
-        let End::Lost(why) = end else { return Ok(()) };
-        let wait = rules.lost(started.elapsed());
+        let now = started.elapsed();
+        let (why, wait) = match end {
+            End::Stopped => return Ok(()),
+            End::Refused(refusal, wait) => (Lost::Refused(refusal), wait),
+            End::Lost(why @ (Lost::Ended | Lost::Unfinished)) => {
+                (why, rules.ended(now))
+            }
+            End::Lost(why) => (why, rules.lost(now)),
+        };
         if on(Notice::Lost { why, wait }).is_break()
             || pause(wait, || on(Notice::Waiting)).is_break()
         {
@@ -123,44 +141,44 @@ pub fn read_within(
 
 enum End {
     Lost(Lost),
+    Refused(Refusal, Duration),
     Stopped,
 }
 
 // ANCHOR: http_client
-fn http_client(timeout: Duration) -> reqwest::Result<Client> {
-    let redirects = Policy::custom(|attempt| {
-        if attempt.previous().len() > MAX_REDIRECTS {
-            return attempt.error("redirected without end");
-        }
-        match check_scheme(attempt.url()) {
-            Ok(()) => attempt.follow(),
-            Err(error) => attempt.error(error),
-        }
-    });
-    Client::builder()
+fn http_client(timeout: Option<Duration>) -> reqwest::Result<Client> {
+    let http = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         // Set here, it is for the head and then for each read. Set on a
         // request, it would be for the whole response.
         .timeout(timeout)
-        .redirect(redirects)
+        // They are followed below, which shows each.
+        .redirect(Policy::none())
         .referer(false)
         // Each connection is one stream: none is kept for a second request.
         .pool_max_idle_per_host(0)
         // Streams of this machine are not to go through a proxy.
-        .no_proxy()
-        .build()
+        .no_proxy();
+    #[cfg(feature = "tls")]
+    let http = http.tls_backend_preconfigured(crate::tls::config());
+    http.build()
 }
 
-/// This reqwest is built without TLS.
-fn check_scheme(url: &Url) -> Result<(), String> {
-    match url.scheme() {
-        "http" => Ok(()),
-        "https" => Err(format!(
-            "{url} needs TLS, which this client is built without: it takes \
-             reqwest's feature `rustls` or `native-tls`"
-        )),
-        _ => Err(format!("{url} is not an http:// URL")),
+fn check_scheme(url: &Url) -> Result<(), GivenUp> {
+    let scheme = url.scheme();
+    if SCHEMES.contains(&scheme) {
+        return Ok(());
     }
+    let needs = match scheme {
+        "https" => "; it is built without its feature \"tls\"",
+        _ => "",
+    };
+    let known = SCHEMES.join(":// and ");
+    let why = format!(
+        "{scheme:?} is not {known}://, which is all that this client reads\
+         {needs}"
+    );
+    Err(GivenUp::Url(why))
 }
 // ANCHOR_END: http_client
 
@@ -173,42 +191,131 @@ fn connect(
     started: Instant,
     on: &mut impl FnMut(Notice<'_>) -> ControlFlow<()>,
 ) -> Result<End, GivenUp> {
-    let mut request = http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
-    for (name, value) in rules.headers() {
-        // As bytes: a `str` beyond ASCII is refused.
-        request = request.header(name, value.as_bytes());
-    }
-    let request = request.build().map_err(GivenUp::Client)?;
-    let head = request_head(&request);
-    if on(Notice::Connecting(url)).is_break()
-        || on(Notice::Head(&head)).is_break()
-    {
-        return Ok(End::Stopped);
-    }
-    let response = match http.execute(request) {
-        Ok(response) => response,
-        Err(error) if error.is_redirect() => {
-            return Err(GivenUp::Redirect(error));
+    let mut url = url.clone();
+    for _ in 0..=MAX_REDIRECTS {
+        let mut request =
+            http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        for (name, value) in rules.headers() {
+            // As bytes: a `str` beyond ASCII is refused.
+            request = request.header(name, value.as_bytes());
         }
-        Err(error) => return Ok(End::Lost(Lost::Failed(error.into()))),
-    };
-    if on(Notice::Head(&response_head(&response))).is_break() {
-        return Ok(End::Stopped);
-    }
-    let field = |name| response.headers().get(name)?.to_str().ok();
-    let status = response.status().as_u16();
-    match rules.response(status, field(CONTENT_TYPE), started.elapsed()) {
-        Verdict::Read
-            if field(CONTENT_ENCODING).is_some_and(|c| c != "identity") =>
+        let mut request = request.build().map_err(GivenUp::Client)?;
+        // reqwest has made a field of the user that the URL may name, unless
+        // it is not text.
+        set_user(request.url_mut(), "", None);
+        let head = request_head(&request);
+        if on(Notice::Connecting(request.url())).is_break()
+            || on(Notice::Head(&head)).is_break()
         {
-            Err(GivenUp::Encoded)
+            return Ok(End::Stopped);
         }
-        Verdict::Read => stream(response, rules, on),
-        Verdict::Stop => Ok(End::Stopped),
-        Verdict::Fail(failure) => Err(GivenUp::Failure(failure)),
+        let response = match http.execute(request) {
+            Ok(response) => response,
+            Err(error) => return not_answered(error).map(End::Lost),
+        };
+        if on(Notice::Head(&response_head(&response))).is_break() {
+            return Ok(End::Stopped);
+        }
+        let status = response.status().as_u16();
+        if matches!(status, 301 | 302 | 303 | 307 | 308) {
+            url = redirected(&url, &response)?;
+            continue;
+        }
+        let now = started.elapsed();
+        return match rules.response(status, response.headers(), now) {
+            Verdict::Read => stream(response, rules, on),
+            Verdict::Stop => Ok(End::Stopped),
+            Verdict::Fail(failure) => {
+                Err(GivenUp::Refused(refusal(failure, response)))
+            }
+            Verdict::Retry { failure, wait } => {
+                Ok(End::Refused(refusal(failure, response), wait))
+            }
+        };
     }
+    Err(GivenUp::Redirects)
 }
 // ANCHOR_END: connect
+
+/// Where a redirect leads. The user of a URL stays with its origin.
+fn redirected(from: &Url, response: &Response) -> Result<Url, GivenUp> {
+    let location = response.headers().get(LOCATION);
+    let location = location.ok_or(GivenUp::Redirects)?.as_bytes();
+    let mut url = from
+        .join(&String::from_utf8_lossy(location))
+        .map_err(|error| GivenUp::Url(format!("redirected: {error}")))?;
+    check_scheme(&url)?;
+    let (user, password) = if url.origin() == from.origin() {
+        (from.username(), from.password())
+    } else {
+        ("", None)
+    };
+    set_user(&mut url, user, password);
+    Ok(url)
+}
+
+fn set_user(url: &mut Url, user: &str, password: Option<&str>) {
+    // Where there is no host there is no user.
+    let _ = url.set_username(user);
+    let _ = url.set_password(password);
+}
+
+/// Why no response came; an error where none would come the next time.
+fn not_answered(error: reqwest::Error) -> Result<Lost, GivenUp> {
+    let hyper = causes(&error).find_map(|cause| cause.downcast_ref());
+    if error.is_builder() || is_untrusted(&error) {
+        Err(GivenUp::Client(error))
+    } else if hyper.is_some_and(hyper::Error::is_parse) {
+        Err(GivenUp::Malformed(error.into()))
+    } else {
+        Ok(Lost::Failed(error.into()))
+    }
+}
+
+/// Whether the server's certificate is wrong, and not only too early or late:
+/// that is mended while a program runs.
+#[cfg(feature = "tls")]
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidYet, NotValidYetContext,
+    };
+    causes(error).any(|cause| match cause.downcast_ref() {
+        Some(rustls::Error::InvalidCertificate(why)) => !matches!(
+            why,
+            Expired
+                | ExpiredContext { .. }
+                | NotValidYet
+                | NotValidYetContext { .. }
+        ),
+        _ => false,
+    })
+}
+
+#[cfg(not(feature = "tls"))]
+fn is_untrusted(_: &reqwest::Error) -> bool {
+    false
+}
+
+/// The failure with the first of the body that explains it: as much as a
+/// [`Refusal`] keeps, and what comes in time. A read takes as long as the
+/// client was told that one may take.
+fn refusal(failure: Failure, mut response: Response) -> Refusal {
+    let mut body = Vec::new();
+    if failure.is_explained() {
+        let started = Instant::now();
+        let mut buffer = [0; Refusal::MAX_BODY];
+        // What came of a body that stalls or breaks is told all the same.
+        while let Ok(length @ 1..) = response.read(&mut buffer) {
+            body.extend_from_slice(&buffer[..length]);
+            if body.len() > Refusal::MAX_BODY
+                || started.elapsed() > REFUSAL_TIMEOUT
+            {
+                break;
+            }
+        }
+    }
+    Refusal::new(failure, &body)
+}
 
 // ANCHOR: stream
 /// Reads the body to its end, and takes it apart into events.
@@ -225,6 +332,9 @@ fn stream(
     let mut buffer = [0; 16 * 1024];
     loop {
         let mut bytes = match response.read(&mut buffer) {
+            Ok(0) if decoder.is_unfinished() => {
+                return Ok(End::Lost(Lost::Unfinished));
+            }
             Ok(0) => return Ok(End::Lost(Lost::Ended)),
             Ok(length) => &buffer[..length],
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -232,7 +342,14 @@ fn stream(
                 // Without the wrapper it says more.
                 let why = error.downcast::<reqwest::Error>();
                 let why = why.map_or_else(Into::into, Into::into);
-                return Ok(End::Lost(Lost::Failed(why)));
+                let why = Lost::of_body(why);
+                return match why {
+                    // A framing that was good and broke may be good again.
+                    Lost::Malformed(why) if !rules.has_spoken() => {
+                        Err(GivenUp::Malformed(why))
+                    }
+                    why => Ok(End::Lost(why)),
+                };
             }
         };
         while let Some(item) = decoder.next(&mut bytes)? {
@@ -261,11 +378,23 @@ fn response_head(response: &Response) -> String {
 /// A head as text, with a blank line at its end.
 fn head(mut text: String, fields: &HeaderMap) -> String {
     for (name, value) in fields {
-        let value = String::from_utf8_lossy(value.as_bytes());
         // A `String` takes whatever is written to it.
-        let _ = write!(text, "\n{name}: {value}");
+        let _ = write!(text, "\n{name}: {}", shown(name, value));
     }
     text + "\n\n"
+}
+
+/// A field's value, unless it lets whoever reads it in: what is printed is
+/// often kept.
+fn shown(name: &HeaderName, value: &HeaderValue) -> String {
+    if [AUTHORIZATION, SET_COOKIE].contains(name) {
+        return "(not shown)".to_owned();
+    }
+    let text = String::from_utf8_lossy(value.as_bytes());
+    if *name == LOCATION {
+        return ch01_sockets::client::without_user(&text).into_owned();
+    }
+    text.into_owned()
 }
 
 // ANCHOR: lost
@@ -274,17 +403,52 @@ fn head(mut text: String, fields: &HeaderMap) -> String {
 pub enum Lost {
     /// The server ended the stream.
     Ended,
-    /// The connection could not be made, or broke, or fell silent, or what
-    /// came is not HTTP.
+    /// The server ended the stream within an event, which is dropped.
+    Unfinished,
+    /// The framing of the body broke.
+    Malformed(Box<dyn Error + Send + Sync>),
+    /// The connection could not be made, or broke, or fell silent.
     Failed(Box<dyn Error + Send + Sync>),
+    /// The response is not an event stream, and its status is one to come back
+    /// from: [`Reconnection::with_retried_statuses`].
+    Refused(Refusal),
+}
+
+impl Lost {
+    /// Why a body that had begun is over.
+    fn of_body(error: Box<dyn Error + Send + Sync>) -> Self {
+        let is_broken = causes(&*error).any(|cause| {
+            let io = cause.downcast_ref::<io::Error>();
+            let kind = io.map(io::Error::kind);
+            // hyper's, for chunks that are none.
+            matches!(
+                kind,
+                Some(ErrorKind::InvalidInput | ErrorKind::InvalidData)
+            )
+        });
+        if is_broken { Self::Malformed(error) } else { Self::Failed(error) }
+    }
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Failed(error) = self else {
-            return write!(f, "the server ended the stream");
+        let error = match self {
+            Self::Ended => return write!(f, "the server ended the stream"),
+            Self::Unfinished => {
+                return write!(
+                    f,
+                    "the server ended the stream within an event, which is \
+                     dropped"
+                );
+            }
+            Self::Refused(refusal) => return write!(f, "{refusal}"),
+            Self::Malformed(error) => {
+                write!(f, "the response is malformed: ")?;
+                return write_last(&**error, f);
+            }
+            Self::Failed(error) => &**error,
         };
-        for cause in causes(&**error) {
+        for cause in causes(error) {
             let io = cause.downcast_ref::<io::Error>();
             if io.is_some_and(|io| io.kind() == ErrorKind::UnexpectedEof) {
                 return write!(f, "the stream was cut");
@@ -294,7 +458,7 @@ impl fmt::Display for Lost {
                 return write!(f, "nothing came in time");
             }
         }
-        write_last(&**error, f)
+        write_last(error, f)
     }
 }
 
@@ -303,7 +467,14 @@ impl fmt::Display for Lost {
 fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    iter::successors(Some(error), |&error| error.source())
+    iter::successors(Some(error), |&error| {
+        // An I/O error leaves what it wraps out of its sources.
+        let io = error.downcast_ref::<io::Error>();
+        match io.and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    })
 }
 
 fn write_last(
@@ -318,10 +489,16 @@ impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(why) => write!(f, "{why}"),
-            Self::Failure(failure) => write!(f, "{failure}"),
+            Self::Refused(refusal) => write!(f, "{refusal}"),
+            Self::Malformed(error) => {
+                write!(f, "the response is malformed: ")?;
+                write_last(&**error, f)
+            }
             Self::Limit(error) => write!(f, "{error}"),
-            Self::Redirect(error) | Self::Client(error) => write_last(error, f),
-            Self::Encoded => write!(f, "the response is compressed, unasked"),
+            Self::Redirects => {
+                write!(f, "redirected without end or without a Location")
+            }
+            Self::Client(error) => write_last(error, f),
         }
     }
 }

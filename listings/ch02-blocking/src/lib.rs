@@ -15,9 +15,11 @@ pub mod client;
 pub mod greetings;
 pub mod guard;
 pub mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
-use dashboard::{Chapter, Report, say};
-use event_stream::Item;
+use dashboard::{Chapter, Report, Request, say};
+use event_stream::{Item, Reconnection};
 use std::{
     error::Error,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -48,8 +50,16 @@ pub const CHAPTER: Chapter = Chapter {
     clients: &[("rust", read)],
 };
 
-fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
-    client::read(url, |notice| {
+fn read(request: &Request, report: &mut Report) -> Result<(), Box<dyn Error>> {
+    // The longer of the two, where both are bounded: it is one time for both.
+    let timeout = match (request.head_timeout, request.idle_timeout) {
+        (Some(head), Some(idle)) => Some(head.max(idle)),
+        _ => None,
+    };
+    let rules = Reconnection::new(ch01_sockets::client::seed())
+        .with_last_event_id(&*request.last_event_id)
+        .with_retried_statuses(request.retried_statuses.iter().copied());
+    client::read_with(&request.url, rules, timeout, |notice| {
         match notice {
             client::Notice::Connecting(url) => {
                 report.note(format_args!("Connecting to {url}"));

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ch02_blocking::client::{self, Notice};
-use event_stream::Item;
+use event_stream::{Item, Reconnection};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -49,14 +49,13 @@ fn given_up(url: &str) -> String {
 fn what_cannot_be_read_is_said_before_anything_is_sent() {
     for (url, said) in [
         (
-            "https://localhost/events",
-            "https://localhost/events needs TLS, which this client is built \
-             without: it takes reqwest's feature `rustls` or `native-tls`",
+            "ftp://localhost/",
+            "\"ftp\" is not http:// and https://, which is all that this \
+             client reads",
         ),
-        ("ftp://localhost/", "ftp://localhost/ is not an http:// URL"),
-        ("localhost", "\"localhost\": relative URL without a base"),
-        ("http://", "\"http://\": empty host"),
-        ("http://host:99999/", "\"http://host:99999/\": invalid port number"),
+        ("localhost", "the URL: relative URL without a base"),
+        ("http://", "the URL: empty host"),
+        ("http://me:secret@host:99999/", "the URL: invalid port number"),
     ] {
         assert_eq!(given_up(url), said);
     }
@@ -70,14 +69,14 @@ fn a_redirect_to_where_it_cannot_go_is_given_up() {
              Content-Length: 0\r\nConnection: close\r\n\r\n"
         )
     };
-    let (url, server) = serve(&[&redirect("https://localhost/")]);
+    let (url, server) = serve(&[&redirect("ftp://me:secret@localhost/")]);
     let said = given_up(&url);
-    assert!(said.starts_with("https://localhost/ needs TLS"), "{said}");
+    assert!(said.starts_with("\"ftp\" is not http://"), "{said}");
     server.join().unwrap();
 
     let again = redirect("/");
     let (url, server) = serve(&[&*again; 21]);
-    assert_eq!(given_up(&url), "redirected without end");
+    assert_eq!(given_up(&url), "redirected without end or without a Location");
     server.join().unwrap();
 }
 
@@ -118,25 +117,156 @@ fn a_cut_is_told_from_an_end() {
 fn why_a_connection_is_lost_is_said_in_the_words_of_whoever_saw_it() {
     let event = format!("{STREAM}\r\nretry: 1\ndata: x\n\n");
     let chunked = format!("{STREAM}Transfer-Encoding: chunked\r\n\r\n");
-    let said =
-        endings(&[&event, "nonsense\r\n\r\n", "", &format!("{chunked}zz")]);
+    let within =
+        "the server ended the stream within an event, which is dropped";
+    let said = endings(&[
+        &event,
+        "",
+        // Framing that was good, and breaks.
+        &format!("{chunked}9\r\ndata: a\n\n\r\nzz\r\n"),
+        &format!("{STREAM}\r\ndata: a\n\ndata: b\n"),
+    ]);
     assert_eq!(
         said[1..],
         [
-            "invalid HTTP version parsed",
             "connection closed before message completed",
-            "Invalid chunk size line: missing size digit"
+            "the response is malformed: Invalid chunk size line: missing size \
+             digit",
+            within,
         ]
     );
 }
 
 #[test]
-fn a_compressed_stream_is_given_up() {
-    let response = format!("{STREAM}Content-Encoding: br\r\n\r\nx");
-    let (url, server) = serve(&[&response]);
-    assert_eq!(given_up(&url), "the response is compressed, unasked");
-    let requests = server.join().unwrap();
-    assert!(requests[0].contains("accept-encoding: identity\r\n"));
+fn what_time_does_not_mend_is_given_up() {
+    for (response, said) in [
+        (
+            format!("{STREAM}Content-Encoding: br\r\n\r\nx"),
+            "the body has the content coding \"br\", which was not asked for",
+        ),
+        (
+            format!(
+                "{STREAM}Content-Encoding: identity\r\n\
+                 Content-Encoding: gzip\r\n\r\nx"
+            ),
+            "the body has the content coding \"gzip\", which was not asked for",
+        ),
+        (
+            format!(
+                "{STREAM}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+            ),
+            "the Transfer-Encoding is \"gzip, chunked\"; only \"chunked\" can \
+             be read",
+        ),
+        (
+            format!("{STREAM}Content-Length: x\r\n\r\n"),
+            "the response is malformed: invalid content-length parsed",
+        ),
+        (
+            format!("{STREAM}Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            "the response is malformed: Invalid chunk size line: missing size \
+             digit",
+        ),
+        (
+            "nonsense\r\n\r\n".to_owned(),
+            "the response is malformed: invalid HTTP version parsed",
+        ),
+        (
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\
+             Content-Length: 14\r\n\r\n{\"error\":\"12\"}"
+                .to_owned(),
+            "the server answered with status 429, not 200, and Retry-After: \
+             7s; it says: {\"error\":\"12\"}",
+        ),
+        (
+            format!(
+                "HTTP/1.1 500 Broken\r\nContent-Length: 99999\r\n\r\n{}",
+                "x".repeat(2000)
+            ),
+            &format!(
+                "the server answered with status 500, not 200; it says: {}",
+                "x".repeat(1024)
+            ),
+        ),
+    ] {
+        let (url, server) = serve(&[&response]);
+        assert_eq!(given_up(&url), said);
+        let requests = server.join().unwrap();
+        assert!(requests[0].contains("accept-encoding: identity\r\n"));
+    }
+}
+
+#[test]
+fn a_coding_that_codes_nothing_is_read() {
+    for coding in ["none", "", "Identity", "identity, none"] {
+        let response = format!(
+            "{STREAM}Content-Encoding: {coding}\r\n\r\n\
+             retry: 1\ndata: x\n\n"
+        );
+        let ended = endings(&[&response]);
+        assert_eq!(ended, ["the server ended the stream"], "{coding:?}");
+    }
+}
+
+#[test]
+fn a_status_of_the_callers_choice_is_come_back_from() {
+    let (url, server) = serve(&[
+        "HTTP/1.1 503 Down\r\nContent-Length: 4\r\n\r\nsoon",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+    ]);
+    let rules = Reconnection::new(1)
+        .with_bounds(Duration::ZERO..=Duration::from_millis(1))
+        .with_retried_statuses(Reconnection::UNAVAILABLE);
+    let mut told = Vec::new();
+    client::read_with(&url, rules, Some(client::IDLE_TIMEOUT), |notice| {
+        if let Notice::Lost { why, .. } = notice {
+            told.push(why.to_string());
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let refused = "the server answered with status 503, not 200; it says: soon";
+    assert_eq!(told, [refused]);
+    server.join().unwrap();
+}
+
+/// The user of a URL goes to its own origin, and nobody sees it.
+#[test]
+fn a_password_is_sent_and_not_shown() {
+    let stream = format!("{STREAM}Set-Cookie: sid=secret\r\n\r\nretry: 1\n\n");
+    let (there, elsewhere) =
+        serve(&[&stream, "HTTP/1.1 204 No Content\r\n\r\n"]);
+    let to = there.replace("http://", "http://other:secret@");
+    let away = format!(
+        "HTTP/1.1 307 There\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+    );
+    let near = "HTTP/1.1 307 Here\r\nLocation: /other\r\n\
+                Content-Length: 0\r\n\r\n";
+    let (url, server) = serve(&[near, &away, &away]);
+    let url = url.replace("http://", "http://me:secret@");
+    let mut shown = String::new();
+    client::read(&url, |notice| {
+        match notice {
+            Notice::Connecting(url) => shown.push_str(url.as_str()),
+            Notice::Head(head) => shown.push_str(head),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    for head in server.join().unwrap() {
+        let basic = "authorization: Basic bWU6c2VjcmV0\r\n";
+        assert!(head.contains(basic), "{head}");
+    }
+    for head in elsewhere.join().unwrap() {
+        assert!(!head.contains("authorization"), "{head}");
+    }
+    for secret in ["secret", "bWU6"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("\nauthorization: (not shown)\n"), "{shown}");
+    assert!(shown.contains("\nset-cookie: (not shown)\n"), "{shown}");
+    assert!(shown.contains(&format!("\nlocation: {there}\n")), "{shown}");
 }
 
 #[test]
@@ -178,7 +308,8 @@ fn a_client_that_is_told_an_id_goes_on_from_it_at_once() {
         "HTTP/1.1 204 No Content\r\n\r\n",
     ]);
     let mut ids = Vec::new();
-    client::read_within(&url, "7\u{e4}", client::IDLE_TIMEOUT, |notice| {
+    let rules = Reconnection::new(1).with_last_event_id("7\u{e4}");
+    client::read_with(&url, rules, Some(client::IDLE_TIMEOUT), |notice| {
         if let Notice::Item(Item::Event(event)) = notice {
             ids.push(event.last_event_id.to_owned());
         }
@@ -205,8 +336,8 @@ fn a_silent_server_is_left_after_the_time_that_was_given() {
         });
         let started = Instant::now();
         let mut lost = Vec::new();
-        let timeout = Duration::from_secs(1);
-        client::read_within(&url, "", timeout, |notice| match notice {
+        let (rules, timeout) = (Reconnection::new(1), Duration::from_secs(1));
+        client::read_with(&url, rules, Some(timeout), |notice| match notice {
             Notice::Lost { why, .. } => {
                 lost.push(why.to_string());
                 ControlFlow::Break(())

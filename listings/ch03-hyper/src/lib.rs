@@ -13,8 +13,10 @@ pub mod client;
 pub mod connections;
 pub mod runtime;
 pub mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
-use dashboard::{Chapter, Report, say};
+use dashboard::{Chapter, Report, Request, say};
 use event_stream::Item;
 use futures::StreamExt;
 use std::{
@@ -45,14 +47,20 @@ pub const CHAPTER: Chapter = Chapter {
     clients: &[("rust", read)],
 };
 
-/// Reads the stream at `url` and reports it, until no more is wanted.
+/// Reads the stream that is asked for and reports it, until no more is
+/// wanted.
 ///
 /// # Errors
 /// If the client gives up.
-pub fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
+pub fn read(
+    request: &Request,
+    report: &mut Report,
+) -> Result<(), Box<dyn Error>> {
     runtime::block_on(async {
         let http = client::http().build()?;
-        let mut notices = pin!(client::read(http.get(url))?);
+        let options = options(request);
+        let stream = client::read_with(http.get(&request.url), options)?;
+        let mut notices = pin!(stream);
         while let Some(notice) = notices.next().await {
             if show(&notice?, report).is_break() {
                 break;
@@ -60,6 +68,23 @@ pub fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
         }
         Ok(())
     })?
+}
+
+/// What was asked for on the command line.
+#[must_use]
+pub fn options(request: &Request) -> client::Options {
+    let mut options = client::Options {
+        timeouts: client::Timeouts {
+            head: request.head_timeout,
+            idle: request.idle_timeout,
+        },
+        ..client::Options::default()
+    };
+    options.rules = options
+        .rules
+        .with_last_event_id(&*request.last_event_id)
+        .with_retried_statuses(request.retried_statuses.iter().copied());
+    options
 }
 
 /// What a notice looks like in the terminal; `Break` if no more are wanted.
@@ -80,6 +105,10 @@ pub fn show(notice: &client::Notice, report: &mut Report) -> ControlFlow<()> {
         client::Notice::Lost { why, wait } => {
             let error = format!("{why}; reconnecting in {wait:.1?}");
             report.error(false, &error);
+        }
+        client::Notice::Ended { is_unfinished } => {
+            let within = if *is_unfinished { " within an event" } else { "" };
+            report.error(true, &format!("the server ended the stream{within}"));
         }
     }
     ControlFlow::Continue(())

@@ -1,7 +1,7 @@
 //! The client: chapter 3's, with types.
 
 use crate::feed::{Feed, FeedError};
-use ch03_hyper::client::{self, GivenUp, Notice};
+use ch03_hyper::client::{self, GivenUp, Notice, Options};
 use event_stream::{Item, MessageEvent};
 use futures::{Stream, TryStreamExt};
 
@@ -37,8 +37,10 @@ impl From<Notice> for Update {
 /// If there is no request to send to that URL.
 pub fn feed(
     url: &str,
+    options: Options,
 ) -> Result<impl Stream<Item = Result<Update, GivenUp>>, GivenUp> {
     let http = client::http().build().map_err(GivenUp::Request)?;
-    Ok(client::read(http.get(url))?.map_ok(Update::from))
+    let notices = client::read_with(http.get(url), options)?;
+    Ok(notices.map_ok(Update::from))
 }
 // ANCHOR_END: update

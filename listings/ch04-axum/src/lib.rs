@@ -20,7 +20,7 @@ pub mod server;
 
 use ch03_hyper::runtime;
 use client::Update;
-use dashboard::{Chapter, Report, say};
+use dashboard::{Chapter, Report, Request, say};
 use futures::StreamExt;
 use server::App;
 use std::{
@@ -51,9 +51,10 @@ pub const CHAPTER: Chapter = Chapter {
     clients: &[("rust", read)],
 };
 
-fn read(url: &str, report: &mut Report) -> Result<(), Box<dyn Error>> {
+fn read(request: &Request, report: &mut Report) -> Result<(), Box<dyn Error>> {
     runtime::block_on(async {
-        let mut feed = pin!(client::feed(url)?);
+        let options = ch03_hyper::options(request);
+        let mut feed = pin!(client::feed(&request.url, options)?);
         while let Some(update) = feed.next().await {
             let shown = match update? {
                 Update::Event { feed, raw } => {

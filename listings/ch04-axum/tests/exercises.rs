@@ -12,7 +12,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use ch03_hyper::{client::GivenUp, connections::Peer};
+use ch03_hyper::{
+    client::{self as reader, GivenUp},
+    connections::Peer,
+};
 use ch04_axum::{
     client::{self, Update},
     feed::{Feed, FeedError, Post},
@@ -336,7 +339,7 @@ async fn presence_is_told_and_never_replayed() {
 fn posts(
     url: &str,
 ) -> Result<impl Stream<Item = Result<Post, GivenUp>>, GivenUp> {
-    let feed = client::feed(url)?;
+    let feed = client::feed(url, reader::Options::default())?;
     Ok(feed.try_filter_map(async |update| {
         Ok(match update {
             Update::Event { feed: Ok(Feed::Posted(post)), .. } => Some(post),

@@ -1,6 +1,6 @@
 //! The clients: npm's `EventSource` in Node.js, and chapter 3's.
 
-use dashboard::{Outcome, Report};
+use dashboard::{Outcome, Report, Request};
 use event_stream::Decoder;
 use serde::Deserialize;
 use std::{
@@ -21,16 +21,16 @@ const ELSE: &str = "or take --client rust, which needs neither";
 ///
 /// # Errors
 /// If it gives up.
-pub fn rust(url: &str, report: &mut Report) -> Outcome {
-    ch03_hyper::read(url, report)
+pub fn rust(request: &Request, report: &mut Report) -> Outcome {
+    ch03_hyper::read(request, report)
 }
 
 /// The stream at `url`, read by npm's `EventSource` in Node.js.
 ///
 /// # Errors
 /// If it gives up, or cannot be started: what is missing, and how to get it.
-pub fn node(url: &str, report: &mut Report) -> Outcome {
-    node_in(Path::new(FOLDER), url, report)
+pub fn node(request: &Request, report: &mut Report) -> Outcome {
+    node_in(Path::new(FOLDER), &request.url, report)
 }
 
 /// What `client.mjs --json` prints.

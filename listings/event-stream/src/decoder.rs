@@ -310,7 +310,6 @@ impl Decoder {
         &self.last_event_id
     }
 
-    // ANCHOR: unfinished
     /// Whether an event has begun that no blank line has ended: ask when the
     /// stream has, and all its items were taken. The standard drops such an
     /// event (§9.2.6). Where a server is known to end its last event with the
@@ -326,7 +325,6 @@ impl Decoder {
         let is_block = self.in_block && self.due != Due::DropBlock;
         is_block || line.first().is_some_and(|byte| *byte != b':')
     }
-    // ANCHOR_END: unfinished
 
     // ANCHOR: next
     /// Takes the next item from the front of `chunk`, and the bytes that made

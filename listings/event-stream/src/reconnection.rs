@@ -156,6 +156,13 @@ impl Reconnection {
         self.failures
     }
 
+    /// Whether anything has come with the newest response: an item, of any
+    /// kind.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.has_spoken
+    }
+
     // ANCHOR: headers
     /// The header fields to connect with: `Accept`, `Cache-Control`, and
     /// `Last-Event-ID` if there is one that a header can carry. It need not

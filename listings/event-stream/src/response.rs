@@ -134,7 +134,6 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-// ANCHOR: head
 /// The fields of a response head that decide about a stream. A name may come
 /// more than once, in any case, with a list for a value (RFC 9110 §5.3).
 #[derive(Debug, Default)]
@@ -171,6 +170,7 @@ impl Head {
         head
     }
 
+    // ANCHOR: field
     fn field(&mut self, name: &str, value: &str) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         if is("content-type") {
@@ -207,6 +207,7 @@ impl Head {
             };
         }
     }
+    // ANCHOR_END: field
 
     /// What is wrong with a response whose status is 200, if anything.
     pub(crate) fn failure(self) -> Option<Failure> {
@@ -237,7 +238,6 @@ impl Head {
         Some(Duration::from_secs(seconds))
     }
 }
-// ANCHOR_END: head
 
 /// Adds a value to a list (RFC 9110 §5.3).
 fn join(list: &mut String, value: &str) {
@@ -284,7 +284,6 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(in_token)
 }
 
-// ANCHOR: date
 /// The seconds since 1970 of a date as servers must write it, such as `Sun,
 /// 06 Nov 1994 08:49:37 GMT`: RFC 9110 §5.6.7. Its two obsolete forms are
 /// `None`.
@@ -322,7 +321,6 @@ fn seconds(date: &str) -> Option<u64> {
     let days = days.checked_sub(719_468)?;
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
-// ANCHOR_END: date
 
 fn number(text: &str, digits: usize) -> Option<u64> {
     let is_number =

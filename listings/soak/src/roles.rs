@@ -6,7 +6,7 @@ use ch03_hyper::{connections::Limits, runtime};
 use ch04_axum::client::Update;
 use clap::ValueEnum;
 use contract::Program;
-use event_stream::{Item, MessageEvent};
+use event_stream::{Item, MessageEvent, Reconnection};
 use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -254,9 +254,11 @@ pub fn read(
     let id = last_event_id.unwrap_or_default();
     match chapter {
         Chapter::Ch01 => {
-            use ch01_sockets::client::{Notice, Timeouts, read_within};
-            let timeouts = Timeouts { head: PATIENCE, idle: PATIENCE };
-            read_within(url, id, timeouts, |notice| {
+            use ch01_sockets::client::{Notice, Timeouts, read_with, seed};
+            let rules = Reconnection::new(seed()).with_last_event_id(id);
+            let patience = Some(PATIENCE);
+            let timeouts = Timeouts { head: patience, idle: patience };
+            read_with(url, rules, timeouts, |notice| {
                 match notice {
                     Notice::Open => tell(&Told::Open),
                     Notice::Item(item) => tell_item(item),
@@ -267,8 +269,10 @@ pub fn read(
             })?;
         }
         Chapter::Ch02 => {
-            use ch02_blocking::client::{Notice, read_within};
-            read_within(url, id, PATIENCE, |notice| {
+            use ch01_sockets::client::seed;
+            use ch02_blocking::client::{Notice, read_with};
+            let rules = Reconnection::new(seed()).with_last_event_id(id);
+            read_with(url, rules, Some(PATIENCE), |notice| {
                 match notice {
                     Notice::Open => tell(&Told::Open),
                     Notice::Item(item) => tell_item(item),
@@ -313,13 +317,15 @@ fn notices(
     >,
     Box<dyn Error>,
 > {
-    use ch03_hyper::client::{Timeouts, http, read_within};
+    use ch03_hyper::client::{Options, Timeouts, http, read_with};
     let mut request = http().build()?.get(url);
     if let Some(id) = last_event_id {
         request = request.header("last-event-id", id);
     }
-    let timeouts = Timeouts { head: PATIENCE, idle: PATIENCE };
-    Ok(read_within(request, timeouts)?)
+    let patience = Some(PATIENCE);
+    let timeouts = Timeouts { head: patience, idle: patience };
+    let options = Options { timeouts, ..Options::default() };
+    Ok(read_with(request, options)?)
 }
 
 fn tell_notice(notice: &ch03_hyper::client::Notice) {
@@ -328,7 +334,8 @@ fn tell_notice(notice: &ch03_hyper::client::Notice) {
         Notice::Open => tell(&Told::Open),
         Notice::Item(item) => tell_item(item.as_deref()),
         Notice::Lost { why, .. } => tell_lost(why),
-        Notice::Connecting(_) | Notice::Head(_) => {}
+        // A GET is asked for again.
+        Notice::Connecting(_) | Notice::Head(_) | Notice::Ended { .. } => {}
     }
 }
 

@@ -20,6 +20,8 @@ const ALLOWED: &[&str] = &[
     "BSL-1.0",
     "CC-BY-4.0",
     "CC0-1.0",
+    // Data, passed on with its licence: Mozilla's list of roots.
+    "CDLA-Permissive-2.0",
     "ISC",
     "MIT",
     "MPL-2.0",
