@@ -655,7 +655,9 @@ impl Client {
             Verdict::Fail(failure) | Verdict::Retry { failure, .. } => {
                 let mut body = Vec::new();
                 // What does not come soon is not waited for.
-                response.connection.limit_to(Duration::from_secs(1));
+                if !self.has("refusal-stalls") {
+                    response.connection.limit_to(Duration::from_secs(1));
+                }
                 while body.len() < Refusal::MAX_BODY
                     && !self.has("refusal")
                     && let Ok(Some(piece)) = response.piece()

@@ -155,7 +155,7 @@ impl Stage {
             {
                 return Err(Failure::new(format!(
                     "the client left ({status}) and was to connect; stderr: {}",
-                    self.client.errors()
+                    self.client.last_errors()
                 )));
             }
             thread::sleep(Duration::from_millis(1));
@@ -224,7 +224,7 @@ impl Stage {
                 None => {
                     return Err(Failure::new(format!(
                         "the client left where an event was due; stderr: {}",
-                        self.client.errors()
+                        self.client.last_errors()
                     )));
                 }
             }
@@ -596,10 +596,17 @@ const CHECKS: &[(Check, Run)] = &[
     row(
         "refusal",
         "What a refusal says is told: the error's message has the status, \
-         `Retry-After` and the first of the body, however the body goes on; \
-         nothing in it drives a terminal.",
+         `Retry-After` and the first of the body; nothing in it drives a \
+         terminal, and it has an end.",
         "this book's contract; RFC 9110 §10.2.3, §15.5",
         head::refusal,
+    ),
+    row(
+        "refusal-stalls",
+        "A refusal whose body stops in the middle is told all the same, \
+         within 15 seconds.",
+        OURS,
+        head::refusal_stalls,
     ),
     row(
         "secrets",

@@ -163,6 +163,14 @@ impl Process {
         self.child.kill()
     }
 
+    /// The last lines of its stderr, joined, once it has ended: what is still
+    /// on its way then is waited for, a second at most.
+    #[must_use]
+    pub fn last_errors(&self) -> String {
+        self.errors.wait_for_end(Instant::now() + Duration::from_secs(1));
+        self.errors()
+    }
+
     /// The last lines of its stderr, joined: for a message.
     #[must_use]
     pub fn errors(&self) -> String {
@@ -216,6 +224,13 @@ impl Output {
             let waited = self.news.wait_timeout(lines, left);
             lines = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    fn wait_for_end(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let open = |lines: &mut Lines| !lines.closed;
+        // Its end, the deadline, or a poisoned lock: the caller goes on.
+        drop(self.news.wait_timeout_while(self.lock(), left, open));
     }
 
     fn collect(&self, from: impl Read) {

@@ -93,7 +93,9 @@ pub struct Broken {
 
 impl Report {
     pub(crate) fn add(&mut self, check: Check, verdict: Verdict) {
-        let outcome = verdict.unwrap_or_else(Outcome::Failed);
+        let mut outcome = verdict.unwrap_or_else(Outcome::Failed);
+        let why = outcome.why_mut();
+        *why = visible(why);
         self.results.push((check, outcome));
     }
 
@@ -172,7 +174,33 @@ impl Report {
     }
 }
 
+/// A program's own words on one line, with what would drive a terminal as an
+/// escape: controls, line separators, the marks that turn the direction.
+fn visible(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.trim_end().chars() {
+        let drives = c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match c {
+            '\n' => shown.push(' '),
+            _ if drives => shown.extend(c.escape_unicode()),
+            _ => shown.push(c),
+        }
+    }
+    shown
+}
+
 impl Outcome {
+    fn why_mut(&mut self) -> &mut String {
+        match self {
+            Self::Passed(why)
+            | Self::Advice(why)
+            | Self::NotApplicable(why) => why,
+            Self::Failed(failure) => &mut failure.why,
+        }
+    }
+
     fn words(&self) -> (&'static str, &str) {
         match self {
             Self::Passed(remark) => ("passed", remark),
@@ -272,16 +300,11 @@ impl Report {
             }
         };
         for (_, outcome) in &mut self.results {
-            let why = match outcome {
-                Outcome::Passed(why)
-                | Outcome::Advice(why)
-                | Outcome::NotApplicable(why) => why,
-                Outcome::Failed(failure) => {
-                    hide(&mut failure.sent);
-                    hide(&mut failure.came);
-                    &mut failure.why
-                }
-            };
+            if let Outcome::Failed(failure) = outcome {
+                hide(&mut failure.sent);
+                hide(&mut failure.came);
+            }
+            let why = outcome.why_mut();
             let mut text = std::mem::take(why).into_bytes();
             hide(&mut text);
             *why = String::from_utf8_lossy(&text).into_owned();

@@ -194,6 +194,22 @@ fn a_secret_field_is_sent_and_not_shown() {
     }
 }
 
+/// What a program prints is its own affair, until it is in a report.
+#[cfg(unix)]
+#[test]
+fn a_program_does_not_drive_the_terminal() {
+    let wild = r"printf 'a\033[2J\302\2332Jb\177\342\200\256c\nd\n' >&2";
+    for more in [&[][..], &["--json"]] {
+        let args = ["--only", "request", "sh", "-c", wild];
+        let ran = contract(&[&["client"], more, &args[..]].concat());
+        let stdout = text(ran.stdout);
+        let shown = stdout.replace("\\\\", "\\");
+        assert!(shown.contains(r"a\u{1b}[2J\u{9b}2Jb\u{7f}"), "{stdout}");
+        let drives = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+        assert!(!stdout.contains(drives), "{stdout:?}");
+    }
+}
+
 #[test]
 fn it_tells_its_version() {
     let ran = contract(&["--version"]);

@@ -20,6 +20,23 @@ fn response(bytes: &str) -> Result<Response, Failure> {
     client.response()
 }
 
+#[test]
+fn a_url_knows_its_port_and_repeats_no_password() {
+    for (text, port, shown) in [
+        ("http://a", 80, "http://a/"),
+        ("https://a?b#c", 443, "https://a/?b"),
+        ("https://[::1]/b", 443, "https://[::1]/b"),
+        ("http://[::1]:8080", 8080, "http://[::1]:8080/"),
+    ] {
+        let url: Url = text.parse().unwrap();
+        assert_eq!((url.port(), &*url.to_string()), (port, shown));
+    }
+    for text in ["http://a:secret@b/", "https://a:secret@b", "a:secret@b"] {
+        let why = text.parse::<Url>().unwrap_err();
+        assert!(!why.contains("secret"), "{why}");
+    }
+}
+
 const EARLY: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
 
 #[test]

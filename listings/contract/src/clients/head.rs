@@ -2,7 +2,7 @@
 //! refusals.
 
 use super::{CHUNKED, LEAST, MESSAGE, STREAM, Stage, chunk, fails, system};
-use crate::report::Verdict;
+use crate::report::{Verdict, kept};
 use crate::{Failure, Outcome, Program};
 use std::time::Instant;
 
@@ -182,12 +182,13 @@ pub(super) fn not_at_once(
     Ok(())
 }
 
-/// A refusal in a few words, one with what drives a terminal, one that stops
-/// in the middle, one without an end.
+fn refused(status: &str, fields: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{fields}Connection: close\r\n\r\n")
+}
+
+/// A refusal in a few words, one with what drives a terminal, one without an
+/// end.
 pub(super) fn refusal(program: &Program) -> Verdict {
-    let refused = |status: &str, fields: &str| {
-        format!("HTTP/1.1 {status}\r\n{fields}Connection: close\r\n\r\n")
-    };
     let said = "{\"error\":\"12 requests a minute\"}";
     let message = refuse(
         program,
@@ -218,13 +219,6 @@ pub(super) fn refusal(program: &Program) -> Verdict {
             came: message.into(),
         });
     }
-    let more = "Content-Length: 1000\r\n";
-    refuse(
-        program,
-        &refused("502 B", more),
-        "no more seats",
-        GoesOn::Silently,
-    )?;
     let block = "x".repeat(64 * 1024);
     let times = GoesOn::Times(64);
     let message = refuse(program, &refused("400 C", ""), &block, times)?;
@@ -234,6 +228,15 @@ pub(super) fn refusal(program: &Program) -> Verdict {
         return Err(Failure::new(why));
     }
     Ok(Outcome::passed())
+}
+
+/// Of a thousand bytes come a few.
+pub(super) fn refusal_stalls(program: &Program) -> Verdict {
+    let start = refused("502 B", "Content-Length: 1000\r\n");
+    let message = refuse(program, &start, "{\"error\":", GoesOn::Silently)?;
+    kept(message.contains("502"), || {
+        Failure::new(format!("the status is not in the message {message:?}"))
+    })
 }
 
 /// Sends a refusal with this body. What the error says that must follow.
