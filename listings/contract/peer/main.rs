@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use contract::Failure;
 use contract::http::{Response, Url};
 use event_stream::{
-    Decoder, Event, HEARTBEAT, Item, MIME_TYPE, Reconnection, Verdict,
+    Decoder, Event, HEARTBEAT, Item, MIME_TYPE, Reconnection, Refusal, Verdict,
 };
 use serde_json::json;
 
@@ -38,7 +38,8 @@ enum Role {
         until_stdin_closes: bool,
     },
     Client {
-        url: Url,
+        /// Not parsed by clap, which shows what it cannot take.
+        url: String,
         #[arg(long, required = true)]
         json: bool,
         #[arg(long)]
@@ -486,13 +487,25 @@ enum End {
     Done,
     /// The client gives up.
     Closed(String),
-    /// It reconnects.
+    /// It reconnects: the response ended as it should.
+    Ended(String),
+    /// It reconnects: the connection broke.
     Lost(String),
 }
 
+/// What [`contract::http`] says of a head that is none.
+const UNREADABLE: [&str; 4] =
+    ["status line", "field line", "Content-Length", "Transfer-Encoding"];
+
 impl From<Failure> for End {
     fn from(failure: Failure) -> Self {
-        Self::Lost(failure.why)
+        // What is read in the same way each time is no loss.
+        let is = |part: &&str| failure.why.contains(part);
+        if UNREADABLE.iter().any(is) {
+            Self::Closed(failure.why)
+        } else {
+            Self::Lost(failure.why)
+        }
     }
 }
 
@@ -507,15 +520,27 @@ impl Client {
         self.fault == fault
     }
 
-    fn run(mut self, url: &Url) -> io::Result<()> {
+    fn run(mut self, url: &str) -> io::Result<()> {
+        let shown = if self.has("secrets") { url } else { "" };
+        let url = url
+            .parse::<Url>()
+            .map_err(|error| io::Error::other([&*error, shown].join(" ")))?;
         let began = Instant::now();
         let mut rules = Reconnection::new(1);
+        if self.has("retry-zero") || self.has("retry-huge") {
+            rules = rules.with_bounds(Duration::ZERO..=Duration::MAX);
+        }
         let mut good_id = String::new();
         loop {
-            let end = self.connect(url, &mut rules, &mut good_id, began);
+            let end = self.connect(&url, &mut rules, &mut good_id, began);
+            let is_end = matches!(end, End::Ended(_));
+            let again = matches!(&end, End::Closed(message)
+                if self.has("bad-framing-again")
+                    && message.contains("Content-Length"));
             let (closed, message) = match end {
                 End::Done => return Ok(()),
-                End::Closed(message) => (true, message),
+                End::Closed(message) => (!again, message),
+                End::Ended(message) => (false, message),
                 End::Lost(message) => {
                     // A port that is closed this instant may reset instead.
                     let refused = ["cannot connect", "broken off"];
@@ -524,6 +549,8 @@ impl Client {
                 }
             };
             let quiet = self.has("bad-head") && message.contains("status line")
+                || self.has("bad-framing")
+                    && message.contains("Content-Length")
                 || self.has("bad-chunk") && message.contains("size of a chunk");
             if !quiet {
                 say(json!({
@@ -533,9 +560,18 @@ impl Client {
             if closed {
                 return Err(io::Error::other(message));
             }
-            let mut wait = rules.lost(began.elapsed());
+            let now = began.elapsed();
+            let mut wait = if is_end && !self.has("quiet-end") {
+                rules.ended(now)
+            } else {
+                rules.lost(now)
+            };
             if self.has("retry") {
-                wait = wait.min(Duration::from_millis(100));
+                wait = Duration::from_millis(1500);
+            }
+            let no_timer = wait.as_millis() > i32::MAX.unsigned_abs().into();
+            if no_timer || again {
+                wait = Duration::from_millis(1);
             }
             thread::sleep(wait);
         }
@@ -553,6 +589,46 @@ impl Client {
         }
     }
 
+    /// The header fields as this client sees them.
+    fn fields<'a>(&self, response: &'a Response) -> Vec<(&'a str, &'a str)> {
+        let mut fields: Vec<_> = response
+            .head
+            .fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let is = |name: &str, wanted| name.eq_ignore_ascii_case(wanted);
+        if self.has("type") {
+            fields.retain(|(name, _)| !is(name, "Content-Type"));
+            fields.push(("Content-Type", MIME_TYPE));
+        }
+        if self.has("type-parameters") {
+            let parameters = |value: &str| value.contains("x=");
+            fields.retain(|(name, value)| {
+                !is(name, "Content-Type") || !parameters(value)
+            });
+        }
+        if self.has("type-fields") {
+            let mut seen = false;
+            fields.retain(|(name, _)| {
+                let again = seen && is(name, "Content-Type");
+                seen |= is(name, "Content-Type");
+                !again
+            });
+        }
+        if self.has("no-coding") {
+            for (name, value) in &mut fields {
+                if is(name, "Content-Encoding") && *value != "identity" {
+                    *value = "gzip";
+                }
+            }
+        }
+        if self.has("coding") {
+            fields.retain(|(name, _)| !is(name, "Content-Encoding"));
+        }
+        fields
+    }
+
     fn read(
         &mut self,
         url: &Url,
@@ -560,17 +636,13 @@ impl Client {
         good_id: &mut String,
         began: Instant,
     ) -> Result<End, End> {
-        let response = self.follow(url, rules, good_id)?;
-        let mut content_type = response.head.get("Content-Type");
-        if self.has("type") {
-            content_type = Some(MIME_TYPE);
+        let mut response = self.follow(url, rules, good_id)?;
+        let coding = response.head.get("Transfer-Encoding");
+        if self.has("framing") && coding == Some("Chunked") {
+            return Err(End::Closed("no such Transfer-Encoding".into()));
         }
-        if self.has("type-parameters")
-            && content_type.is_some_and(|t| t.contains(';'))
-        {
-            content_type = None;
-        }
-        match rules.response(response.status, content_type, began.elapsed()) {
+        let fields = self.fields(&response);
+        match rules.response(response.status, fields, began.elapsed()) {
             Verdict::Stop if self.has("no-content") => {
                 return Ok(End::Closed("no content".into()));
             }
@@ -580,8 +652,20 @@ impl Client {
             {
                 return Ok(End::Lost("busy".into()));
             }
-            Verdict::Fail(failure) => {
-                return Ok(End::Closed(failure.to_string()));
+            Verdict::Fail(failure) | Verdict::Retry { failure, .. } => {
+                let mut body = Vec::new();
+                // What does not come soon is not waited for.
+                if !self.has("refusal-stalls") {
+                    response.connection.limit_to(Duration::from_secs(1));
+                }
+                while body.len() < Refusal::MAX_BODY
+                    && !self.has("refusal")
+                    && let Ok(Some(piece)) = response.piece()
+                {
+                    body.extend(piece);
+                }
+                let refusal = Refusal::new(failure, &body);
+                return Ok(End::Closed(refusal.to_string()));
             }
             Verdict::Read => {}
         }
@@ -670,7 +754,9 @@ impl Client {
         {
             return Ok(End::Done);
         }
-        Err(End::Lost("the stream ended".into()))
+        let within = decoder.is_unfinished() && !self.has("unfinished");
+        let within = if within { " within an event" } else { "" };
+        Err(End::Ended(format!("the server ended the stream{within}")))
     }
 
     /// Connects, and follows redirects.
@@ -713,7 +799,7 @@ impl Client {
         rules: &Reconnection,
         good_id: &str,
     ) -> String {
-        let Url { authority, target } = url;
+        let Url { authority, target, .. } = url;
         let mut request =
             format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\n");
         for (name, value) in rules.headers() {

@@ -1,9 +1,13 @@
 //! What a client must pass: it runs as a process, and the server that it
 //! talks to is a script of bytes.
 
+mod fixtures;
+mod head;
+mod waits;
+
 use std::fmt::Write as _;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -15,13 +19,27 @@ use serde_json::Value;
 use crate::http::{Connection, Head};
 use crate::report::{Verdict, kept, row};
 use crate::{Check, Failure, Outcome, Process, Program, Report};
+use fixtures::{Mode, fixtures};
 
 /// How long any one thing may take; backing off is within it.
 const LIMIT: Duration = Duration::from_secs(15);
 /// Checks made at once: most of them wait most of the time.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 8;
+/// Clients that share the fixtures, where one alone would wait too often.
+const SHARES: usize = 6;
+/// A client that is back within this needs no help with the fixtures.
+const SOON: Duration = Duration::from_millis(100);
+/// The least that a client waits, whatever it is told: what comes back sooner
+/// comes back without end.
+const LEAST: Duration = Duration::from_millis(100);
+/// Long enough for a timer that overflowed to have gone off.
+const WATCHED: Duration = Duration::from_secs(1);
+/// The longest message, in bytes, that an error may have.
+const MESSAGE: usize = 16 * 1024;
 /// More redirects than this for one connection are a loop (Fetch allows 20).
 const REDIRECTS: usize = 50;
+/// How long a client may do nothing where it need not do anything.
+const IDLE: Duration = Duration::from_secs(4);
 const OURS: &str = "this book's contract";
 /// The head of a good response; the connection's end is the body's.
 const STREAM: &str = "HTTP/1.1 200 OK\r\n\
@@ -94,13 +112,24 @@ fn system(error: impl std::fmt::Display) -> Failure {
 impl Stage {
     /// Starts the client; it connects to us, and leaves after `events`.
     fn new(program: &Program, events: Option<u32>) -> Result<Self, Failure> {
+        let events = events.map(|events| format!("--events={events}"));
+        let args = [Some("--json"), events.as_deref()];
+        Self::with(program, "", &args.map(Option::unwrap_or_default))
+    }
+
+    /// Starts the client with these arguments, the empty ones left out, behind
+    /// a URL that has this before its host.
+    fn with(
+        program: &Program,
+        userinfo: &str,
+        args: &[&str],
+    ) -> Result<Self, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(system)?;
         listener.set_nonblocking(true).map_err(system)?;
         let addr = listener.local_addr().map_err(system)?;
-        let url = format!("http://{addr}/events?from=contract");
-        let mut args = vec![url, "--json".to_owned()];
-        args.extend(events.map(|events| format!("--events={events}")));
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let url = format!("http://{userinfo}{addr}/events?from=contract");
+        let args = args.iter().copied().filter(|arg| !arg.is_empty());
+        let args: Vec<&str> = [&*url].into_iter().chain(args).collect();
         let client = program
             .spawn(&args)
             .map_err(|error| Failure::new(format!("not started: {error}")))?;
@@ -126,7 +155,7 @@ impl Stage {
             {
                 return Err(Failure::new(format!(
                     "the client left ({status}) and was to connect; stderr: {}",
-                    self.client.errors()
+                    self.client.last_errors()
                 )));
             }
             thread::sleep(Duration::from_millis(1));
@@ -195,7 +224,7 @@ impl Stage {
                 None => {
                     return Err(Failure::new(format!(
                         "the client left where an event was due; stderr: {}",
-                        self.client.errors()
+                        self.client.last_errors()
                     )));
                 }
             }
@@ -216,14 +245,21 @@ impl Stage {
         Ok(())
     }
 
-    /// The client's next error: whether it closed, and what it says.
+    /// The client's next error: whether it closed.
     fn error(&self) -> Result<bool, Failure> {
+        Ok(self.told()?.0)
+    }
+
+    /// The client's next error: whether it closed, and what it says.
+    fn told(&self) -> Result<(bool, String), Failure> {
         loop {
             match self.line()? {
                 Some(Line::Error { message, .. }) if message.is_empty() => {
                     return Err(Failure::new("an error without a message"));
                 }
-                Some(Line::Error { closed, .. }) => return Ok(closed),
+                Some(Line::Error { closed, message }) => {
+                    return Ok((closed, message));
+                }
                 Some(Line::Event(event)) => {
                     let data = event.data.chars().take(40).collect::<String>();
                     return Err(Failure::new(format!(
@@ -238,6 +274,55 @@ impl Stage {
                 }
             }
         }
+    }
+
+    /// The data of the client's next event, or `None` for an error.
+    fn first(&self) -> Result<Option<String>, Failure> {
+        loop {
+            match self.line()? {
+                Some(Line::Event(event)) => return Ok(Some(event.data)),
+                Some(Line::Error { .. }) => return Ok(None),
+                Some(Line::Open) => {}
+                None => {
+                    let why = "the client left and printed nothing";
+                    return Err(Failure::new(why));
+                }
+            }
+        }
+    }
+
+    /// Gives these answers to as many requests, until the client leaves, or
+    /// has done nothing for a while. All that it printed.
+    fn play(
+        &mut self,
+        answers: impl Iterator<Item = String>,
+    ) -> io::Result<String> {
+        let mut answers = answers.fuse();
+        let mut printed = String::new();
+        let mut until = Instant::now() + IDLE;
+        while Instant::now() < until {
+            if let Some(Ok(mut connection)) = self.pending()
+                && connection.head().is_ok()
+                && let Some(answer) = answers.next()
+            {
+                // It may have left meanwhile, which shows below.
+                let _ = connection.send(answer);
+                until = Instant::now() + IDLE;
+            }
+            if self.client.exit(Instant::now())?.is_some() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.client.kill()?;
+        let until = Instant::now() + LIMIT;
+        while let Some(line) = self.client.line(until) {
+            printed.extend([&*line, "\n"]);
+        }
+        while let Some(line) = self.client.error_line(until) {
+            printed.extend([&*line, "\n"]);
+        }
+        Ok(printed)
     }
 
     /// Whether a request waits. A connection alone is none: some libraries
@@ -361,7 +446,28 @@ const CHECKS: &[(Check, Run)] = &[
         "retry",
         "`retry` sets the time before the next connection.",
         "WHATWG HTML §9.2.3, §9.2.6",
-        retry,
+        waits::retry,
+    ),
+    row(
+        "retry-zero",
+        "`retry: 0` makes no loop: a tenth of a second goes by before each \
+         connection.",
+        "this book's contract; WHATWG HTML §9.2.3 lets a client wait longer",
+        waits::retry_zero,
+    ),
+    row(
+        "retry-huge",
+        "A `retry` of 35 days, or of 20 digits, neither ends the client nor \
+         brings it back at once.",
+        "WHATWG HTML §9.2.3, §9.2.6",
+        waits::retry_huge,
+    ),
+    row(
+        "quiet-end",
+        "A stream that said nothing but a comment and ended as it should is \
+         no failure: the wait does not grow.",
+        "this book's contract; WHATWG HTML §9.2.3",
+        waits::quiet_end,
     ),
     row(
         "last-event-id",
@@ -467,6 +573,55 @@ const CHECKS: &[(Check, Run)] = &[
         },
     ),
     row(
+        "type-fields",
+        "Of several `Content-Type` values, in fields or in a list, the last \
+         that is a MIME type counts.",
+        "Fetch, \"extract a MIME type\"; RFC 9110 §5.1, §5.3",
+        head::type_fields,
+    ),
+    row(
+        "no-coding",
+        "A `Content-Encoding` of `identity` or `none`, in any case, or an \
+         empty one, codes nothing: the stream is read.",
+        "RFC 9110 §8.4, §12.5.3; `none` is this book's",
+        head::no_coding,
+    ),
+    row(
+        "coding",
+        "A content coding that was not asked for, wherever it stands in the \
+         list, fails it as another type does.",
+        "RFC 9110 §8.4; failing for good is this book's",
+        head::coding,
+    ),
+    row(
+        "refusal",
+        "What a refusal says is told: the error's message has the status, \
+         `Retry-After` and the first of the body; nothing in it drives a \
+         terminal, and it has an end.",
+        "this book's contract; RFC 9110 §10.2.3, §15.5",
+        head::refusal,
+    ),
+    row(
+        "refusal-stalls",
+        "A refusal whose body stops in the middle is told all the same, \
+         within 15 seconds.",
+        OURS,
+        head::refusal_stalls,
+    ),
+    row(
+        "secrets",
+        "A password in the URL, or in a redirect's, is never printed.",
+        "this book's contract; RFC 9110 §4.2.4",
+        head::secrets,
+    ),
+    row(
+        "unfinished",
+        "The end of a stream in the middle of an event has another message \
+         than an end between two.",
+        OURS,
+        head::unfinished,
+    ),
+    row(
         "cut",
         "A stream that is cut in the middle of an event loses that event \
          only: the client reconnects.",
@@ -496,15 +651,35 @@ const CHECKS: &[(Check, Run)] = &[
                 "HTTP/1.1 twohundred\r\n\r\n",
                 "HTTP/1.1 200",
             ] {
+                let shown =
+                    |failure| Failure { sent: response.into(), ..failure };
                 let mut stage = Stage::new(program, None)?;
-                stage.answer(response)?;
-                stage.error().map_err(|failure| Failure {
-                    sent: response.into(),
-                    ..failure
-                })?;
+                let (mut connection, _) = stage.accept()?;
+                connection.send(response)?;
+                let ended = Instant::now();
+                drop(connection);
+                if !stage.error().map_err(shown)? {
+                    head::not_at_once(&mut stage, ended).map_err(shown)?;
+                }
             }
             Ok(Outcome::passed())
         },
+    ),
+    row(
+        "framing",
+        "`Transfer-Encoding: chunked` is read in any case. Where it comes \
+         twice, or beside a length, or the same length twice, the body is \
+         read by it or refused, and not read otherwise.",
+        "RFC 9112 §6.1, §6.3, §7; RFC 9110 §8.6",
+        head::framing,
+    ),
+    row(
+        "bad-framing",
+        "Lengths that are none or differ, and a transfer coding that was not \
+         asked for, are an error; no body is read, and none is asked for \
+         again at once.",
+        "RFC 9112 §6.1, §6.3; RFC 9110 §8.6",
+        head::bad_framing,
     ),
     row(
         "endless-head",
@@ -588,168 +763,6 @@ fn arrival(program: &Program) -> Verdict {
     Ok(Outcome::passed())
 }
 
-/// How the fixtures are sent.
-#[derive(Clone, Copy)]
-struct Mode {
-    chunked: bool,
-    pieces: bool,
-}
-
-/// Where the fixtures of `event-stream` lie.
-const FIXTURES: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../event-stream/fixtures");
-const MARK: &str = "contract-mark";
-
-// ANCHOR: fixtures
-/// Serves all fixtures to one run of the client, a connection each, in which
-/// a mark stands before the fixture: an event that tells where we are, resets
-/// the last event ID and makes the client come back at once.
-///
-/// A BOM counts only at the start of a stream, so such a fixture follows its
-/// mark on the next connection. One that sets the reconnection time has it set
-/// back behind it, on a line of its own, which finishes no event.
-fn fixtures(program: &Program, mode: Mode) -> Verdict {
-    let fixtures = read_fixtures(Path::new(FIXTURES))?;
-    let mut stage = Stage::new(program, None)?;
-    for (name, stream, _) in &fixtures {
-        let mut body = format!("retry: 1\nid\nevent: {MARK}\ndata: {name}\n\n")
-            .into_bytes();
-        let starts_with_bom = stream.starts_with(b"\xEF");
-        if starts_with_bom {
-            send(&mut stage, &body, mode)?;
-            body.clear();
-        }
-        body.extend_from_slice(stream);
-        if starts_with_bom || stream.windows(5).any(|w| w == b"retry") {
-            if !stream.ends_with(b"\n") && !stream.ends_with(b"\r") {
-                body.push(b'\n');
-            }
-            body.extend_from_slice(b"retry: 1\n");
-        }
-        send(&mut stage, &body, mode)?;
-    }
-    let last = format!("event: {MARK}\ndata: end\n\n");
-    send(&mut stage, last.as_bytes(), mode)?;
-    // ANCHOR_END: fixtures
-
-    let wrong = |name: &str, why: String| {
-        let stream = fixtures.iter().find(|(n, _, _)| n == name);
-        Failure {
-            why: format!("{name}.sse: {why}"),
-            sent: stream.map(|(_, s, _)| s.clone()).unwrap_or_default(),
-            came: Vec::new(),
-        }
-    };
-    let mut printed = stage.event()?;
-    for (index, (name, _, expected)) in fixtures.iter().enumerate() {
-        if printed.event_type != MARK || printed.data != *name {
-            let why = format!("its mark was due, and {printed:?} came");
-            return Err(wrong(name, why));
-        }
-        let mut came = Vec::new();
-        printed = loop {
-            let event = stage.event()?;
-            if event.event_type == MARK {
-                break event;
-            }
-            came.push(event);
-        };
-        if came != *expected {
-            return Err(wrong(
-                name,
-                format!("{came:?} came instead of {expected:?}"),
-            ));
-        }
-        let next = fixtures.get(index + 1).map_or("end", |(n, _, _)| n);
-        if printed.data != next {
-            return Err(wrong(next, "its mark did not come".into()));
-        }
-    }
-    Ok(Outcome::passed())
-}
-
-type Fixture = (String, Vec<u8>, Vec<MessageEvent>);
-
-/// Each `NAME.sse` with the events of `NAME.jsonl`.
-fn read_fixtures(directory: &Path) -> Result<Vec<Fixture>, Failure> {
-    let cannot = |error: std::io::Error| {
-        let directory = directory.display();
-        Failure::new(format!("no fixtures in {directory}: {error}"))
-    };
-    let mut fixtures = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        if path.extension().is_none_or(|extension| extension != "sse") {
-            continue;
-        }
-        let name = path.file_stem().unwrap_or_default().display().to_string();
-        let stream = std::fs::read(&path).map_err(cannot)?;
-        let lines = path.with_extension("jsonl");
-        let lines = std::fs::read_to_string(lines).map_err(cannot)?;
-        let mut events = Vec::new();
-        for line in lines.lines() {
-            let item: Value = serde_json::from_str(line)
-                .map_err(|error| Failure::new(format!("{name}: {error}")))?;
-            if item["kind"] == "event" {
-                let text = |key: &str| {
-                    item[key].as_str().unwrap_or_default().to_owned()
-                };
-                events.push(MessageEvent {
-                    event_type: text("type").into(),
-                    data: text("data"),
-                    last_event_id: text("id"),
-                });
-            }
-        }
-        fixtures.push((name, stream, events));
-    }
-    if fixtures.is_empty() {
-        return Err(cannot(std::io::ErrorKind::NotFound.into()));
-    }
-    fixtures.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-    Ok(fixtures)
-}
-
-/// Answers a request with this body.
-fn send(stage: &mut Stage, body: &[u8], mode: Mode) -> Result<(), Failure> {
-    let (mut connection, _) = stage.accept()?;
-    let response = if mode.chunked {
-        let mut response = CHUNKED.as_bytes().to_vec();
-        for (index, piece) in small(body).enumerate() {
-            let extension = if index % 3 == 0 { ";a=\"b\";c" } else { "" };
-            let size = format!("{:02X}{extension}\r\n", piece.len());
-            response.extend([size.as_bytes(), piece, b"\r\n"].concat());
-        }
-        response.extend(b"0;last\r\nX-Trailer: a\r\nX-Other: b\r\n\r\n");
-        response
-    } else {
-        [STREAM.as_bytes(), body].concat()
-    };
-    if mode.pieces {
-        for piece in small(&response) {
-            connection.send(piece)?;
-            thread::yield_now();
-        }
-        return Ok(());
-    }
-    connection.send(response)
-}
-
-/// Pieces of one to eight bytes, and larger ones far into a long body.
-fn small(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bytes;
-    let mut sizes = [1, 2, 3, 5, 8].iter().cycle();
-    std::iter::from_fn(move || {
-        let size = match bytes.len() - rest.len() {
-            0..1000 => *sizes.next()?,
-            _ => 250,
-        };
-        let (piece, more) = rest.split_at(size.min(rest.len()));
-        rest = more;
-        (!piece.is_empty()).then_some(piece)
-    })
-}
-
 fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }
@@ -765,43 +778,6 @@ fn length(program: &Program) -> Verdict {
     stage.expect(&["a", "b"])?;
     drop(connection);
     stage.leaves(true)
-}
-
-// ANCHOR: retry
-/// The time from the end of a stream to the next request, as the server sees
-/// it, is never shorter than `retry`. A client that ignores it waits equally
-/// long each time; a busy machine does so only now and then, so it has three
-/// tries to come back sooner when asked to.
-fn retry(program: &Program) -> Verdict {
-    let mut stage = Stage::new(program, None)?;
-    let long = Duration::from_millis(700);
-    let mut waited = Vec::new();
-    for _ in 0..3 {
-        let (mut connection, _) = stage.accept()?;
-        connection.send(format!("{STREAM}retry: 700\ndata: a\n\n"))?;
-        // Not after the end: the client may wait from there already.
-        let ended = Instant::now();
-        drop(connection);
-        let (mut connection, _) = stage.accept()?;
-        let waited_long = ended.elapsed();
-        connection.send(format!("{STREAM}retry: 1\ndata: b\n\n"))?;
-        let ended = Instant::now();
-        drop(connection);
-        let (connection, _) = stage.accept()?;
-        let waited_short = ended.elapsed();
-        drop(connection);
-        // ANCHOR_END: retry
-        waited.push((waited_long, waited_short));
-        if waited_long + Duration::from_millis(20) < long {
-            break;
-        }
-        if waited_short < waited_long / 2 {
-            return Ok(Outcome::passed());
-        }
-    }
-    Err(Failure::new(format!(
-        "with `retry: 700` and then `retry: 1` it waited {waited:.0?}"
-    )))
 }
 
 fn redirect(program: &Program) -> Verdict {

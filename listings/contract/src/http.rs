@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use event_stream::{Decoder, Item, MessageEvent};
 
 use crate::Failure;
-use crate::report::SHOWN;
+use crate::report::{HIDDEN, SHOWN};
+use crate::tls::{Stream, Trust};
 
 /// The longest head taken unless a connection says otherwise, and the longest
 /// line of a chunked body.
@@ -22,9 +23,11 @@ pub const MAX_HEAD: usize = 16 * 1024;
 /// The most interim responses taken before a final one.
 pub const MAX_INTERIM: usize = 20;
 
-/// `http://HOST[:PORT][/PATH]`.
+/// `http://HOST[:PORT][/PATH]`, or `https://…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// Whether it is `https`.
+    pub secure: bool,
     /// Host and port: what `Host` carries.
     pub authority: String,
     /// Path and query: the request target.
@@ -35,18 +38,26 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with("https://") {
-            return Err("https is not offered: give the http:// URL of the \
-                        server itself, before any proxy"
-                .into());
-        }
-        let rest = text.strip_prefix("http://").ok_or_else(|| {
-            format!("not a URL of the form http://host:port/path: {text:?}")
-        })?;
+        let rest = text
+            .strip_prefix("http://")
+            .map(|rest| (false, rest))
+            .or_else(|| Some((true, text.strip_prefix("https://")?)));
+        let Some((secure, rest)) = rest else {
+            // There may be a password in it.
+            let shown = if text.contains('@') { "…" } else { text };
+            return Err(format!(
+                "not a URL of the form http://host:port/path: {shown:?}"
+            ));
+        };
         let rest = rest.split('#').next().unwrap_or_default();
         let split = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(split);
-        let bad = |c: char| c.is_whitespace() || c.is_control() || c == '@';
+        if authority.contains('@') {
+            return Err("no user and password are taken from a URL; send \
+                        the field `Authorization` instead"
+                .into());
+        }
+        let bad = |c: char| c.is_whitespace() || c.is_control();
         if authority.is_empty()
             || authority.starts_with(':')
             || authority.contains(bad)
@@ -64,6 +75,7 @@ impl FromStr for Url {
         }
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Self {
+            secure,
             authority: authority.to_owned(),
             target: format!("{slash}{target}"),
         })
@@ -72,40 +84,126 @@ impl FromStr for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.target)
+        let s = if self.secure { "s" } else { "" };
+        write!(f, "http{s}://{}{}", self.authority, self.target)
     }
 }
 
 impl Url {
-    /// The port, 80 if none is given.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        let port = self.authority.rsplit_once(':');
-        port.and_then(|(_, port)| port.parse().ok()).unwrap_or(80)
+    /// The host, and the port if there is one. An IPv6 address, which has
+    /// colons too, stands in brackets.
+    fn parts(&self) -> (&str, Option<&str>) {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (&self.authority, None),
+        }
     }
 
-    /// Connects, and gives the whole conversation `limit` to end.
+    /// The port; 80 or, for `https`, 443 if none is given.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let default = if self.secure { 443 } else { 80 };
+        let port = self.parts().1.and_then(|port| port.parse().ok());
+        port.unwrap_or(default)
+    }
+
+    /// Connects, and gives the whole conversation `limit` to end. For `https`
+    /// the certificates of the system are trusted.
     ///
     /// # Errors
-    /// If there is no such host, or nobody listens.
+    /// If there is no such host, or nobody listens, or TLS fails.
     pub fn connect(&self, limit: Duration) -> Result<Connection, Failure> {
-        let mut address = self.authority.clone();
-        // An IPv6 address has colons too, in brackets.
-        let port = address.rsplit_once(':').map(|(_, port)| port);
-        if port.is_none_or(|port| port.ends_with(']')) {
-            address.push_str(":80");
-        }
+        self.connect_with(limit, None)
+    }
+
+    /// As [`connect`](Self::connect), with what is trusted.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn connect_with(
+        &self,
+        limit: Duration,
+        trust: Option<&Trust>,
+    ) -> Result<Connection, Failure> {
+        let system;
+        let trust = match trust {
+            _ if !self.secure => None,
+            Some(trust) => Some(trust),
+            None => {
+                system = Trust::system().map_err(Failure::new)?;
+                Some(&system)
+            }
+        };
+        let (host, _) = self.parts();
+        let address = format!("{host}:{}", self.port());
         let cannot = |error: io::Error| {
             Failure::new(format!("cannot connect to {address}: {error}"))
         };
         let mut tried = Failure::new(format!("no address for {address}"));
         for address in address.to_socket_addrs().map_err(cannot)? {
-            match TcpStream::connect_timeout(&address, limit) {
-                Ok(stream) => return Connection::new(stream, limit),
-                Err(error) => tried = cannot(error),
-            }
+            let tcp = match TcpStream::connect_timeout(&address, limit) {
+                Ok(tcp) => tcp,
+                Err(error) => {
+                    tried = cannot(error);
+                    continue;
+                }
+            };
+            let Some(trust) = trust else {
+                return Connection::new(tcp, limit);
+            };
+            let stream = trust.over(tcp, host).map_err(cannot)?;
+            return Connection::over(stream, limit)?.shake_hands();
         }
         Err(tried)
+    }
+}
+
+/// A header field of the caller's own. Its value may be a secret: `Debug`
+/// does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// What the checks say themselves.
+const RESERVED: [&str; 5] = [
+    "Connection",
+    "Content-Length",
+    "Host",
+    "Last-Event-ID",
+    "Transfer-Encoding",
+];
+
+impl FromStr for Field {
+    type Err = String;
+
+    /// From `Name: value`. The error does not show the value.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) =
+            text.split_once(':').ok_or("a field has the form `Name: value`")?;
+        let in_name = |byte: u8| {
+            byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+        };
+        if name.is_empty() || !name.bytes().all(in_name) {
+            return Err("the name of a field is a token".into());
+        }
+        if RESERVED.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(format!("the checks themselves send {name}"));
+        }
+        let value = value.trim_matches([' ', '\t']);
+        if value.contains(|c: char| c.is_control() && c != '\t') {
+            return Err(format!("a control character in the value of {name}"));
+        }
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {HIDDEN}", self.name)
     }
 }
 
@@ -114,9 +212,11 @@ impl Url {
 /// bytes that went each way.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     deadline: Instant,
     limit: Duration,
+    /// However it ends is an end.
+    any_end: bool,
     /// The longest head taken, in bytes.
     pub max_head: usize,
     /// How many times something came.
@@ -134,18 +234,57 @@ impl Connection {
     /// # Errors
     /// If the system refuses the stream's settings.
     pub fn new(stream: TcpStream, limit: Duration) -> Result<Self, Failure> {
-        let ready = stream.set_nonblocking(false).and(stream.set_nodelay(true));
+        Self::over(Stream::Plain(stream), limit)
+    }
+
+    fn over(stream: Stream, limit: Duration) -> Result<Self, Failure> {
+        let tcp = stream.tcp();
+        let ready = tcp.set_nonblocking(false).and(tcp.set_nodelay(true));
         ready.map_err(|error| Failure::new(error.to_string()))?;
         Ok(Self {
             stream,
             deadline: Instant::now() + limit,
             limit,
+            any_end: false,
             max_head: MAX_HEAD,
             reads: 0,
             input: Vec::new(),
             sent: Vec::new(),
             came: Vec::new(),
         })
+    }
+
+    fn shake_hands(mut self) -> Result<Self, Failure> {
+        loop {
+            let left = self.left()?;
+            match self.timed(left, Stream::shake_hands) {
+                Ok(true) => return Ok(self),
+                Ok(false) => {}
+                Err(error) if waits(&error) => {}
+                Err(error) => return Err(self.fail(format!("TLS: {error}"))),
+            }
+        }
+    }
+
+    /// Whether TLS stands between it and TCP. Then how the connection below
+    /// ends is not looked at.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.stream.is_secure()
+    }
+
+    /// Does this with the stream, and waits for no read and no write in it
+    /// longer than `time`.
+    fn timed<T>(
+        &mut self,
+        time: Duration,
+        run: impl FnOnce(&mut Stream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let tcp = self.stream.tcp();
+        let time = Some(time.max(Duration::from_millis(1)));
+        tcp.set_read_timeout(time)?;
+        tcp.set_write_timeout(time)?;
+        run(&mut self.stream)
     }
 
     /// Over the next connection to `listener`, if one comes within `limit`.
@@ -177,6 +316,12 @@ impl Connection {
         self.deadline = Instant::now() + self.limit;
     }
 
+    /// Gives what follows so much time, and no more.
+    pub fn limit_to(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.extend();
+    }
+
     /// A failure that shows what went over this connection.
     pub fn fail(&self, why: impl Into<String>) -> Failure {
         Failure {
@@ -195,11 +340,7 @@ impl Connection {
         remember(&mut self.sent, bytes);
         while !bytes.is_empty() {
             let left = self.left()?;
-            let wrote = self
-                .stream
-                .set_write_timeout(Some(left))
-                .and_then(|()| self.stream.write(bytes));
-            match wrote {
+            match self.timed(left, |stream| stream.write(bytes)) {
                 Ok(count) => bytes = &bytes[count..],
                 Err(error) if waits(&error) => {}
                 Err(error) => {
@@ -207,13 +348,22 @@ impl Connection {
                 }
             }
         }
-        Ok(())
+        loop {
+            let left = self.left()?;
+            match self.timed(left, Stream::flush) {
+                Ok(()) => return Ok(()),
+                Err(error) if waits(&error) => {}
+                Err(error) => {
+                    return Err(self.fail(format!("cannot send: {error}")));
+                }
+            }
+        }
     }
 
     /// Says that nothing more will be sent.
-    pub fn end(&self) {
+    pub fn end(&mut self) {
         // Fails if the other side is gone, which reading will tell.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.end();
     }
 
     /// Leaves as a process that is killed does: waits until something has come
@@ -224,10 +374,10 @@ impl Connection {
     pub fn reset(self) -> Result<(), Failure> {
         loop {
             let left = self.left()?;
-            let came = self
-                .stream
+            let tcp = self.stream.tcp();
+            let came = tcp
                 .set_read_timeout(Some(left))
-                .and_then(|()| self.stream.peek(&mut [0]));
+                .and_then(|()| tcp.peek(&mut [0]));
             match came {
                 Ok(_) => return Ok(()),
                 Err(error) if waits(&error) => {}
@@ -258,12 +408,7 @@ impl Connection {
         time: Duration,
     ) -> Result<Option<usize>, Failure> {
         let mut piece = [0; 16 * 1024];
-        let time = time.max(Duration::from_millis(1));
-        let read = self
-            .stream
-            .set_read_timeout(Some(time))
-            .and_then(|()| self.stream.read(&mut piece));
-        match read {
+        match self.timed(time, |stream| stream.read(&mut piece)) {
             Ok(count) => {
                 self.reads += 1;
                 remember(&mut self.came, &piece[..count]);
@@ -271,6 +416,7 @@ impl Connection {
                 Ok(Some(count))
             }
             Err(error) if waits(&error) => Ok(None),
+            Err(_) if self.any_end => Ok(Some(0)),
             Err(error) => Err(self.fail(format!(
                 "the connection was broken off, not ended: {error}"
             ))),
@@ -338,22 +484,7 @@ impl Connection {
                 return Err(self.fail("the interim responses do not end"));
             }
         };
-        let chunked = head
-            .get("Transfer-Encoding")
-            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
-        let length = match head.get("Content-Length").map(str::parse) {
-            None => None,
-            Some(Ok(length)) => Some(length),
-            Some(Err(_)) => {
-                return Err(self.fail("Content-Length is not a number"));
-            }
-        };
-        let framing = match (status, length) {
-            (101 | 204 | 304, _) => Framing::Length(0),
-            _ if chunked => Framing::Chunked(0),
-            (_, Some(length)) => Framing::Length(length),
-            (_, None) => Framing::UntilClose,
-        };
+        let framing = head.framing(status).map_err(|why| self.fail(why))?;
         Ok(Response {
             connection: self,
             status,
@@ -370,12 +501,14 @@ impl Connection {
         self.input.len()
     }
 
-    /// Sends nothing more, reads to the end, and counts what comes.
+    /// Sends nothing more, reads to the end, and counts what comes. Below TLS
+    /// any end will do: whoever ends the TLS need not be the server.
     ///
     /// # Errors
     /// If that is no proper end, or too late.
     pub fn rest(&mut self) -> Result<usize, Failure> {
         self.end();
+        self.any_end = self.is_secure();
         let mut count = self.input.len();
         loop {
             match self.read()? {
@@ -454,15 +587,51 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// What all fields of this name list, without the blanks around it.
+    fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields
+            .iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .flat_map(|(_, value)| value.split(','))
+            .map(|item| item.trim_matches([' ', '\t']))
+    }
+
     /// Whether a field of this name lists `token`, whatever its parameters.
     #[must_use]
     pub fn lists(&self, name: &str, token: &str) -> bool {
-        self.fields
-            .iter()
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-            .flat_map(|(_, value)| value.split(','))
+        self.list(name)
             .map(|item| item.split([';', '=']).next().unwrap_or_default())
             .any(|item| item.trim().eq_ignore_ascii_case(token))
+    }
+
+    /// How the body of a response with this head ends, RFC 9112 §6.3.
+    fn framing(&self, status: u16) -> Result<Framing, String> {
+        if matches!(status, 101 | 204 | 304) {
+            return Ok(Framing::Length(0));
+        }
+        let codings: Vec<_> = self.list("Transfer-Encoding").collect();
+        match *codings {
+            [] => {}
+            [one] if one.eq_ignore_ascii_case("chunked") => {
+                return Ok(Framing::Chunked(0));
+            }
+            _ => {
+                let codings = codings.join(", ");
+                return Err(format!("the Transfer-Encoding is {codings:?}"));
+            }
+        }
+        let mut lengths = self.list("Content-Length");
+        let Some(length) = lengths.next() else {
+            return Ok(Framing::UntilClose);
+        };
+        let digits = length.bytes().all(|byte| byte.is_ascii_digit());
+        if !lengths.all(|other| other == length) {
+            return Err("two values of Content-Length".into());
+        }
+        match length.parse() {
+            Ok(length) if digits => Ok(Framing::Length(length)),
+            _ => Err(format!("Content-Length is no number: {length:?}")),
+        }
     }
 }
 
@@ -549,6 +718,7 @@ impl Response {
 
     /// Reads the rest of the body, to `limit` bytes, and then the end of the
     /// connection: a reset behind the response would lose it on many systems.
+    /// Below TLS that end is not looked at.
     ///
     /// # Errors
     /// If it is longer, broken or late, or if the connection is reset.
@@ -560,7 +730,12 @@ impl Response {
                 return Err(self.fail("the body does not end"));
             }
         }
-        match self.connection.rest()? {
+        let behind = if self.connection.is_secure() {
+            self.connection.buffered()
+        } else {
+            self.connection.rest()?
+        };
+        match behind {
             0 => Ok(body),
             _ => Err(self.fail("there is more behind the response")),
         }

@@ -13,6 +13,9 @@
 //! - [`transcript`]: holds the committed output of programs true
 //! - [`Program`], [`Process`]: what is checked, and one run of it
 //! - [`http`]: the peer
+//!
+//! With the feature `tls`, on by default, a server may stand behind
+//! `https://`.
 
 pub mod browser;
 pub mod chapter;
@@ -22,7 +25,9 @@ pub mod needs;
 mod process;
 mod report;
 pub mod servers;
+mod tls;
 pub mod transcript;
 
 pub use process::{Process, Program};
 pub use report::{Broken, Check, Failure, Outcome, Report, rules};
+pub use tls::Trust;

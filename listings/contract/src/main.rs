@@ -3,13 +3,14 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use contract::http::Url;
-use contract::{Program, clients, servers};
+use contract::http::{Field, Url};
+use contract::{Program, Trust, clients, servers};
 
 // ANCHOR: cli
 /// Checks a server or a client of Server-Sent Events.
@@ -17,12 +18,20 @@ use contract::{Program, clients, servers};
 /// The status is 0 if every check passed or could not be made, 1 if one
 /// failed, 2 for arguments that cannot be used.
 #[derive(Parser)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true)]
 #[command(subcommand_negates_reqs = true)]
 struct Cli {
-    /// The stream of a running server, http://host:port/path
+    /// The stream of a running server, http[s]://host:port/path
     #[arg(required = true)]
-    url: Option<Url>,
+    url: Option<String>,
+    /// A header field to send, such as 'Authorization: Bearer …'; may be
+    /// repeated. Its value is not shown in the report
+    #[arg(long, value_name = "FIELD")]
+    header: Vec<String>,
+    /// The only certificates to trust, in the form PEM. Without it the
+    /// system's are, or those in the file that `SSL_CERT_FILE` names
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
     /// After how long without an event this server sends a comment
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     heartbeat: Option<Duration>,
@@ -77,6 +86,24 @@ impl Run {
     }
 }
 
+fn target(url: &str, cli: &Cli) -> Result<servers::Target, String> {
+    let url: Url = url.parse()?;
+    let trust = match &cli.cacert {
+        Some(file) => Some(Trust::file(file)?),
+        None if url.secure => Some(Trust::system()?),
+        None => None,
+    };
+    let fields = cli.header.iter().map(|field| field.parse::<Field>());
+    Ok(servers::Target {
+        timeout: cli.timeout,
+        heartbeat: cli.heartbeat,
+        slow: !cli.skip_slow,
+        fields: fields.collect::<Result<_, _>>()?,
+        trust,
+        ..servers::Target::new(url)
+    })
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let common = match &cli.side {
@@ -94,18 +121,16 @@ fn main() -> ExitCode {
         Cli::command().error(ErrorKind::InvalidValue, why).exit();
     }
     let only = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
-    let report = match (&cli.side, cli.url) {
+    let report = match (&cli.side, &cli.url) {
         (Some(Side::Server(run)), _) => {
             servers::check_program(&run.program(), only)
         }
         (Some(Side::Client(run)), _) => clients::check(&run.program(), only),
         (None, Some(url)) => {
-            let target = servers::Target {
-                timeout: cli.timeout,
-                heartbeat: cli.heartbeat,
-                slow: !cli.skip_slow,
-                ..servers::Target::new(url)
-            };
+            // clap would show a value that it cannot take, secrets and all.
+            let target = target(url, &cli).unwrap_or_else(|why| {
+                Cli::command().error(ErrorKind::ValueValidation, why).exit()
+            });
             servers::check(&target, only)
         }
         // clap has asked for one of them.

@@ -108,18 +108,7 @@ impl Process {
     /// or at the end.
     #[must_use]
     pub fn line(&self, deadline: Instant) -> Option<String> {
-        let mut lines = self.output.lock();
-        loop {
-            if let Some(line) = lines.kept.pop_front() {
-                return Some(line);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if lines.closed || left.is_zero() {
-                return None;
-            }
-            let waited = self.output.news.wait_timeout(lines, left);
-            lines = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.output.line(deadline)
     }
 
     /// Asks it to stop: SIGTERM on Unix. Elsewhere its stdin is closed, since
@@ -160,6 +149,28 @@ impl Process {
     }
     // ANCHOR_END: process
 
+    /// The next line of its stderr, as [`line`](Self::line).
+    #[must_use]
+    pub fn error_line(&self, deadline: Instant) -> Option<String> {
+        self.errors.line(deadline)
+    }
+
+    /// Ends it at once, if it still runs.
+    ///
+    /// # Errors
+    /// If the system cannot.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()
+    }
+
+    /// The last lines of its stderr, joined, once it has ended: what is still
+    /// on its way then is waited for, a second at most.
+    #[must_use]
+    pub fn last_errors(&self) -> String {
+        self.errors.wait_for_end(Instant::now() + Duration::from_secs(1));
+        self.errors()
+    }
+
     /// The last lines of its stderr, joined: for a message.
     #[must_use]
     pub fn errors(&self) -> String {
@@ -198,6 +209,28 @@ struct Lines {
 impl Output {
     fn lock(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, deadline: Instant) -> Option<String> {
+        let mut lines = self.lock();
+        loop {
+            if let Some(line) = lines.kept.pop_front() {
+                return Some(line);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if lines.closed || left.is_zero() {
+                return None;
+            }
+            let waited = self.news.wait_timeout(lines, left);
+            lines = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn wait_for_end(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let open = |lines: &mut Lines| !lines.closed;
+        // Its end, the deadline, or a poisoned lock: the caller goes on.
+        drop(self.news.wait_timeout_while(self.lock(), left, open));
     }
 
     fn collect(&self, from: impl Read) {

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
+use crate::http::Field;
+
 // ANCHOR: check
 /// What is checked, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +93,9 @@ pub struct Broken {
 
 impl Report {
     pub(crate) fn add(&mut self, check: Check, verdict: Verdict) {
-        let outcome = verdict.unwrap_or_else(Outcome::Failed);
+        let mut outcome = verdict.unwrap_or_else(Outcome::Failed);
+        let why = outcome.why_mut();
+        *why = visible(why);
         self.results.push((check, outcome));
     }
 
@@ -170,7 +174,33 @@ impl Report {
     }
 }
 
+/// A program's own words on one line, with what would drive a terminal as an
+/// escape: controls, line separators, the marks that turn the direction.
+fn visible(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.trim_end().chars() {
+        let drives = c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match c {
+            '\n' => shown.push(' '),
+            _ if drives => shown.extend(c.escape_unicode()),
+            _ => shown.push(c),
+        }
+    }
+    shown
+}
+
 impl Outcome {
+    fn why_mut(&mut self) -> &mut String {
+        match self {
+            Self::Passed(why)
+            | Self::Advice(why)
+            | Self::NotApplicable(why) => why,
+            Self::Failed(failure) => &mut failure.why,
+        }
+    }
+
     fn words(&self) -> (&'static str, &str) {
         match self {
             Self::Passed(remark) => ("passed", remark),
@@ -240,6 +270,69 @@ pub fn rules<'a>(checks: impl IntoIterator<Item = &'a Check>) -> String {
         let _ = writeln!(table, "| `{name}` | {rule} | {source} |");
     }
     table
+}
+
+/// What stands in place of a value that may be a secret.
+pub(crate) const HIDDEN: &str = "(not shown)";
+
+impl Report {
+    /// Takes the values of these fields out of everything that is shown, in
+    /// case it was sent, or sent back.
+    pub(crate) fn hide(&mut self, fields: &[Field]) {
+        // A value may have a scheme before what is secret, and quotes. What is
+        // as short as a word stands where nobody has put it.
+        let words = fields.iter().flat_map(|Field { value, .. }| {
+            let secret = value.rsplit(' ').next().unwrap_or_default();
+            let escaped = value.escape_debug().to_string();
+            [value.clone(), escaped, secret.to_owned()]
+        });
+        let words: Vec<_> = words.filter(|word| word.len() >= 4).collect();
+        let lines = fields.iter().map(|Field { name, value }| {
+            (format!("{name}: {value}"), format!("{name}: {HIDDEN}"))
+        });
+        let lines: Vec<_> = lines.collect();
+        let hide = |text: &mut Vec<u8>| {
+            for (line, shown) in &lines {
+                replace(text, line.as_bytes(), shown.as_bytes());
+            }
+            for word in &words {
+                replace(text, word.as_bytes(), HIDDEN.as_bytes());
+            }
+        };
+        for (_, outcome) in &mut self.results {
+            if let Outcome::Failed(failure) = outcome {
+                hide(&mut failure.sent);
+                hide(&mut failure.came);
+            }
+            let why = outcome.why_mut();
+            let mut text = std::mem::take(why).into_bytes();
+            hide(&mut text);
+            *why = String::from_utf8_lossy(&text).into_owned();
+        }
+    }
+}
+
+/// Puts `to` for each `from` in `text`, and for the start of one at its end,
+/// where it may have been cut.
+fn replace(text: &mut Vec<u8>, from: &[u8], to: &[u8]) {
+    if from.is_empty() {
+        return;
+    }
+    let mut rest = &text[..];
+    let mut done = Vec::new();
+    while let Some(at) = rest.windows(from.len()).position(|w| w == from) {
+        done.extend([&rest[..at], to].concat());
+        rest = &rest[at + from.len()..];
+    }
+    // Of the shortest starts, any text may have one.
+    let cut = (4..from.len()).rev().find(|n| rest.ends_with(&from[..*n]));
+    match cut {
+        Some(cut) => {
+            done.extend([&rest[..rest.len() - cut], to].concat());
+        }
+        None => done.extend(rest),
+    }
+    *text = done;
 }
 
 /// How many bytes of each direction a failure shows.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use event_stream::MessageEvent;
 
-use crate::http::{Connection, Events, Head, Response, Seen, Url};
+use crate::http::{Connection, Events, Field, Head, Response, Seen, Url};
 use crate::report::{Verdict, kept, row};
-use crate::{Check, Failure, Outcome, Process, Program, Report};
+use crate::{Check, Failure, Outcome, Process, Program, Report, Trust};
 
 // ANCHOR: target
 /// What to check, and how patiently.
@@ -25,6 +25,12 @@ pub struct Target {
     pub heartbeat: Option<Duration>,
     /// Whether to make the checks that wait for the server's own deadlines.
     pub slow: bool,
+    /// Header fields to send with each request that is one, such as
+    /// `Authorization`. Their values are not shown in the report.
+    pub fields: Vec<Field>,
+    /// Whose certificates are trusted, for `https`; `None`: those of the
+    /// system.
+    pub trust: Option<Trust>,
 }
 // ANCHOR_END: target
 
@@ -37,6 +43,8 @@ impl Target {
             timeout: Duration::from_secs(10),
             heartbeat: None,
             slow: true,
+            fields: Vec::new(),
+            trust: None,
         }
     }
 }
@@ -62,12 +70,27 @@ const FLOOD_GAP: Duration = Duration::from_secs(2);
 /// back from the read that brought the head.
 const LATE: Duration = Duration::from_millis(100);
 const OURS: &str = "this book's contract";
+/// What cannot be seen through TLS, and why.
+const BELOW_TLS: &[(&str, &str)] = &[
+    (
+        "stalled-reader",
+        "below TLS: whoever ends it, often a proxy, reads on in the reader's \
+         place",
+    ),
+    ("long-head", "below TLS: it looks for a reset of the connection there"),
+    (
+        "junk-behind",
+        "below TLS: what stands behind a request is for whoever ends it",
+    ),
+];
 
 /// Checks a server that already runs.
 /// `only` selects checks by name; the rest does not appear.
 #[must_use]
 pub fn check(target: &Target, only: impl Fn(&str) -> bool) -> Report {
-    Session::new(target, None).run(&only)
+    let mut report = Session::new(target, None).run(&only);
+    report.hide(&target.fields);
+    report
 }
 
 /// Starts a server and checks it, with what can be seen only from there: it is
@@ -173,7 +196,7 @@ impl<'a> Session<'a> {
         let mut report = Report::default();
         let mut chosen = chosen(only);
         let Some((check, run)) = chosen.next() else { return report };
-        let verdict = run(self);
+        let verdict = self.make(check, *run);
         let silent = matches!(&verdict, Err(f) if f.came.is_empty());
         report.add(*check, verdict);
         if silent {
@@ -185,10 +208,12 @@ impl<'a> Session<'a> {
         thread::scope(|scope| {
             let beside: Vec<_> = beside
                 .iter()
-                .map(|(check, run)| (check, scope.spawn(|| run(self))))
+                .map(|(check, run)| {
+                    (check, scope.spawn(|| self.make(check, *run)))
+                })
                 .collect();
             for (check, run) in rest {
-                report.add(check, run(self));
+                report.add(check, self.make(&check, run));
             }
             for (check, run) in beside {
                 let broke = Failure::new("the check itself broke");
@@ -198,17 +223,38 @@ impl<'a> Session<'a> {
         report
     }
 
+    fn make(&self, check: &Check, run: Run) -> Verdict {
+        let below = BELOW_TLS.iter().find(|(name, _)| *name == check.name);
+        match below {
+            Some((_, why)) if self.target.url.secure => {
+                Ok(Outcome::NotApplicable((*why).into()))
+            }
+            _ => run(self),
+        }
+    }
+
     fn connect(&self) -> Result<Connection, Failure> {
-        self.target.url.connect(self.target.timeout)
+        self.connect_for(self.target.timeout)
+    }
+
+    fn connect_for(&self, limit: Duration) -> Result<Connection, Failure> {
+        self.target.url.connect_with(limit, self.target.trust.as_ref())
+    }
+
+    /// The field lines that the target asks for.
+    fn own(&self) -> String {
+        let fields = self.target.fields.iter();
+        fields.flat_map(|f| [&f.name, ": ", &f.value, "\r\n"]).collect()
     }
 
     /// A request for the stream, with more field lines.
     fn request(&self, fields: &str) -> String {
-        let Url { authority, target } = &self.target.url;
+        let Url { authority, target, .. } = &self.target.url;
+        let own = self.own();
         format!(
             "GET {target} HTTP/1.1\r\nHost: {authority}\r\n\
-         Accept: text/event-stream\r\nCache-Control: no-store\r\n\
-         {fields}\r\n"
+             Accept: text/event-stream\r\nCache-Control: no-store\r\n\
+             {own}{fields}\r\n"
         )
     }
 
@@ -469,9 +515,9 @@ const CHECKS: &[(Check, Run)] = &[
         departed_reader,
     ),
     row("not-found", "Another path gets 404.", "RFC 9110 §15.5.5", |session| {
-        let host = &session.target.url.authority;
+        let (host, own) = (&session.target.url.authority, session.own());
         let request =
-            format!("GET /no/such/path HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            format!("GET /no/such/path HTTP/1.1\r\nHost: {host}\r\n{own}\r\n");
         session.refuses(request.as_bytes(), &[404])
     }),
     row(
@@ -521,8 +567,9 @@ const CHECKS: &[(Check, Run)] = &[
         "HTTP/1.1 without `Host`, or with two, gets 400.",
         "RFC 9112 §3.2",
         |session| {
-            let Url { authority: host, target } = &session.target.url;
-            let none = format!("GET {target} HTTP/1.1\r\n\r\n");
+            let Url { authority: host, target, .. } = &session.target.url;
+            let own = session.own();
+            let none = format!("GET {target} HTTP/1.1\r\n{own}\r\n");
             let two = session.request(&format!("Host: {host}\r\n"));
             session.refuses(none.as_bytes(), &[400])?;
             session.refuses(two.as_bytes(), &[400])
@@ -588,8 +635,8 @@ const CHECKS: &[(Check, Run)] = &[
         "A request in HTTP/1.0 gets the stream without chunks.",
         "RFC 9112 §6.1",
         |session| {
-            let target = &session.target.url.target;
-            let request = format!("GET {target} HTTP/1.0\r\n\r\n");
+            let (target, own) = (&session.target.url.target, session.own());
+            let request = format!("GET {target} HTTP/1.0\r\n{own}\r\n");
             let response = session.send(request)?;
             if response.head.get("Transfer-Encoding").is_some() {
                 return Err(response.fail("a Transfer-Encoding in HTTP/1.0"));
@@ -804,7 +851,7 @@ fn heartbeat(session: &Session<'_>) -> Verdict {
     };
     let limit = interval * 3 + Duration::from_secs(5);
     let session = Session::new(target, None);
-    let mut connection = target.url.connect(limit)?;
+    let mut connection = session.connect_for(limit)?;
     connection.send(session.request(""))?;
     let mut events = opened(connection.response()?)?;
     let started = Instant::now();
@@ -1011,7 +1058,7 @@ fn slow_head(session: &Session<'_>) -> Verdict {
         let why = "skipped, since it takes the server's deadline";
         return Ok(Outcome::NotApplicable(why.into()));
     }
-    let mut connection = session.target.url.connect(SLOW_HEAD)?;
+    let mut connection = session.connect_for(SLOW_HEAD)?;
     let request = session.request("");
     connection.send(request.trim_end_matches("\r\n"))?;
     let drip = Duration::from_millis(200);

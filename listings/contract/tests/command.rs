@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use contract::http::Url;
+use contract::http::{Connection, Url};
 use contract::{Process, Program, clients, rules, servers, transcript};
 
 const PEER: &str = env!("CARGO_BIN_EXE_contract-peer");
@@ -130,8 +130,7 @@ fn json_is_one_object_a_check() {
 #[test]
 fn unusable_arguments_are_status_2_and_one_clear_line() {
     for (args, says) in [
-        (&["https://127.0.0.1/events"][..], "https is not offered"),
-        (&["127.0.0.1:9001/events"], "http://host:port/path"),
+        (&["127.0.0.1:9001/events"][..], "http://host:port/path"),
         (&["http:///events"], "no host"),
         (&["http://:9001/events"], "no host"),
         (&["http://127.0.0.1:99999/"], "not a port"),
@@ -147,6 +146,75 @@ fn unusable_arguments_are_status_2_and_one_clear_line() {
         assert_eq!(ran.status.code(), Some(2), "{args:?}: {stderr}");
         assert!(stderr.contains(says), "{args:?}: {stderr}");
     }
+}
+
+/// Values of `--header` are sent, and shown nowhere: not where the server sends
+/// them back, and not where they cannot be used.
+#[test]
+fn a_secret_field_is_sent_and_not_shown() {
+    const SECRET: &str = "s3cr3t-t0ken";
+    let field = format!("Authorization: Bearer {SECRET}");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let limit = Duration::from_secs(10);
+        let mut connection = Connection::accept(&listener, limit).unwrap();
+        let head = connection.head().unwrap();
+        let back = format!("{head:?}");
+        connection
+            .send(format!(
+                "HTTP/1.1 401 Unauthorized\r\nContent-Length: {}\r\n\r\n{back}",
+                back.len()
+            ))
+            .unwrap();
+        head
+    });
+    let only = ["--only", "status", "--header", &field];
+    let ran = contract(&[&[&*url], &only[..]].concat());
+    let (stdout, stderr) = (text(ran.stdout), text(ran.stderr));
+    let bearer = format!("Bearer {SECRET}");
+    let asked = asked.join().unwrap();
+    assert_eq!(asked.get("Authorization"), Some(&*bearer));
+    let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Authorization: (not shown)"), "{stdout}");
+    assert!(!(stdout + &stderr).contains(SECRET));
+
+    for args in [
+        ["http://127.0.0.1/", "--header", &format!("Bad name: {SECRET}")],
+        ["http://127.0.0.1/", "--header", &format!("Host: {SECRET}")],
+        ["http://127.0.0.1/", "--header", &format!("A: \u{1}{SECRET}")],
+        ["http://127.0.0.1/", "--header", SECRET],
+        [&format!("http://user:{SECRET}@127.0.0.1/"), "--only", "status"],
+        [&format!("user:{SECRET}@127.0.0.1/"), "--only", "status"],
+    ] {
+        let ran = contract(&args);
+        let stderr = text(ran.stderr);
+        assert_eq!(ran.status.code(), Some(2), "{stderr}");
+        assert!(!(text(ran.stdout) + &stderr).contains(SECRET), "{args:?}");
+    }
+}
+
+/// What a program prints is its own affair, until it is in a report.
+#[cfg(unix)]
+#[test]
+fn a_program_does_not_drive_the_terminal() {
+    let wild = r"printf 'a\033[2J\302\2332Jb\177\342\200\256c\nd\n' >&2";
+    for more in [&[][..], &["--json"]] {
+        let args = ["--only", "request", "sh", "-c", wild];
+        let ran = contract(&[&["client"], more, &args[..]].concat());
+        let stdout = text(ran.stdout);
+        let shown = stdout.replace("\\\\", "\\");
+        assert!(shown.contains(r"a\u{1b}[2J\u{9b}2Jb\u{7f}"), "{stdout}");
+        let drives = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+        assert!(!stdout.contains(drives), "{stdout:?}");
+    }
+}
+
+#[test]
+fn it_tells_its_version() {
+    let ran = contract(&["--version"]);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(text(ran.stdout), format!("contract {version}\n"));
 }
 
 /// Nobody listens, or somebody does and says nothing: one check waits for it,

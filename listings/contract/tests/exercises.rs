@@ -26,7 +26,7 @@ fn server(fault: &str) -> (Process, Url) {
 // ANCHOR: longer_path
 fn a_longer_path_is_another(url: &Url) -> Result<(), Failure> {
     let mut connection = url.connect(Duration::from_secs(10))?;
-    let Url { authority, target } = url;
+    let Url { authority, target, .. } = url;
     connection.send(format!(
         "GET {target}-and-more HTTP/1.1\r\nHost: {authority}\r\n\r\n"
     ))?;
@@ -100,7 +100,7 @@ fn relay(to: &Url, block: usize) -> io::Result<Url> {
         }
         Ok::<(), io::Error>(())
     });
-    Ok(Url { authority, target: to.target.clone() })
+    Ok(Url { authority, ..to.clone() })
 }
 
 fn pass_on(

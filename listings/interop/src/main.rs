@@ -89,7 +89,8 @@ struct Output {
 
 #[derive(Args)]
 struct Client {
-    url: Url,
+    /// Not parsed by clap, which shows what it cannot take.
+    url: String,
     /// As it does anyway: one JSON object a line
     #[arg(long)]
     json: bool,
@@ -174,9 +175,11 @@ fn run(command: Command, args: &[String]) -> io::Result<u8> {
             ("rules-notes", output.write, rules::report()?.notes)
         }
         Command::Curl(Client { url, events, .. }) => {
+            let url: Url = url.parse().map_err(io::Error::other)?;
             return curl::run(&url.to_string(), &mut Lines::new(events));
         }
         Command::Chromium { hub, client: Client { url, events, .. } } => {
+            let url = url.parse().map_err(io::Error::other)?;
             return chromium::run(hub, &url, &mut Lines::new(events));
         }
     };

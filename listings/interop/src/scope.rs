@@ -22,23 +22,31 @@ const CURL: &[(&[&str], &str)] = &[
             "fixtures-in-chunks-in-pieces",
             "length",
             "retry",
+            "retry-zero",
+            "retry-huge",
+            "quiet-end",
             "last-event-id",
             "id-utf-8",
             "id-reset",
             "id-unsendable",
             "no-content",
+            "unfinished",
             "cut",
             "away",
         ],
         "it fetches once, and does not come back",
     ),
     (&["arrival"], "it shows the head with the first bytes of the body"),
-    (&["type"], "it takes whatever comes"),
+    (&["type", "type-fields", "coding"], "it takes whatever comes"),
+    (&["refusal"], "it was told to show no body of a refusal"),
     (&["endless-line"], "it knows of no lines"),
 ];
 
 /// A page hears less than a program.
-const CHROMIUM: &[(&[&str], &str)] = &[(
-    &["no-content"],
-    "a page is not told which status it was, so it cannot leave with 0",
-)];
+const CHROMIUM: &[(&[&str], &str)] = &[
+    (
+        &["no-content"],
+        "a page is not told which status it was, so it cannot leave with 0",
+    ),
+    (&["refusal", "unfinished"], "a page is not told why an error came"),
+];
