@@ -21,6 +21,8 @@ use std::{
     io::{self, ErrorKind, Read},
     iter,
     ops::ControlFlow,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -28,7 +30,7 @@ use std::{
 const MAX_REDIRECTS: usize = 20;
 /// What connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What reading the body of a refusal may take, and one read more.
+/// What reading the body of a refusal may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// What this client reaches.
 const SCHEMES: &[&str] =
@@ -297,21 +299,26 @@ fn is_untrusted(_: &reqwest::Error) -> bool {
 }
 
 /// The failure with the first of the body that explains it: as much as a
-/// [`Refusal`] keeps, and what comes in time. A read takes as long as the
-/// client was told that one may take.
+/// [`Refusal`] keeps, and what comes in time. reqwest's reads know one time
+/// only, which is longer: so a thread reads, and may be left behind in one.
 fn refusal(failure: Failure, mut response: Response) -> Refusal {
     let mut body = Vec::new();
     if failure.is_explained() {
-        let started = Instant::now();
-        let mut buffer = [0; Refusal::MAX_BODY];
-        // What came of a body that stalls or breaks is told all the same.
-        while let Ok(length @ 1..) = response.read(&mut buffer) {
-            body.extend_from_slice(&buffer[..length]);
-            if body.len() > Refusal::MAX_BODY
-                || started.elapsed() > REFUSAL_TIMEOUT
-            {
-                break;
+        let (piece, pieces) = mpsc::sync_channel(1);
+        thread::spawn(move || {
+            let mut buffer = [0; Refusal::MAX_BODY];
+            while let Ok(length @ 1..) = response.read(&mut buffer) {
+                if piece.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
             }
+        });
+        let started = Instant::now();
+        while body.len() <= Refusal::MAX_BODY {
+            let left = REFUSAL_TIMEOUT.saturating_sub(started.elapsed());
+            // What came of a body that stalls or breaks is told all the same.
+            let Ok(bytes) = pieces.recv_timeout(left) else { break };
+            body.extend_from_slice(&bytes);
         }
     }
     Refusal::new(failure, &body)
