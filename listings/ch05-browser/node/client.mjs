@@ -27,13 +27,18 @@ const options = {
 
 let toLine = textLine;
 
+/** Until whoever reads is no longer behind: one wait for all who print. */
+let drained;
+
 /** Writes a line, and waits while whoever reads is behind. */
 async function print(object) {
   const line = toLine(object);
   const { closed, kind } = object;
   const isLast = toLine === textLine && (closed || kind === "missing");
   const out = isLast ? process.stderr : process.stdout;
-  if (line !== null && !out.write(`${line}\n`)) await once(out, "drain");
+  if (line === null || out.write(`${line}\n`)) return;
+  drained ??= once(out, "drain").finally(() => (drained = undefined));
+  await drained;
 }
 
 /** Ends the process once all is written. */
