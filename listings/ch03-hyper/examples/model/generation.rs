@@ -13,7 +13,7 @@ use hyper::body::Frame;
 use tokio::time::sleep;
 
 /// The longest piece that the body is cut into, in bytes.
-const PIECE: u64 = 24;
+const PIECE: u64 = 8;
 
 // ANCHOR: generation
 /// What a model does for one question.

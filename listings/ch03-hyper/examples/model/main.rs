@@ -12,7 +12,6 @@ use ch03_hyper::{
     runtime,
 };
 use clap::Parser;
-use dashboard::say;
 use dialect::{Api, Dialect};
 use futures::StreamExt;
 use generation::Generation;
@@ -34,6 +33,7 @@ use serde_json::Value;
 use std::{
     convert::Infallible,
     error::Error,
+    io::{Write, stdout},
     net::{SocketAddr, TcpListener},
     sync::{Arc, mpsc},
     time::Duration,
@@ -85,7 +85,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     runtime::run(listener, stopped, async |listener, stop| {
         let addr = listener.local_addr()?;
-        let log: Log = Arc::new(|line| say(line));
+        // It serves on when nobody reads this.
+        let log: Log = Arc::new(|line| {
+            let _ = writeln!(stdout(), "{line}");
+        });
         let url = format!("http://{addr}/v1/chat/completions");
         log(format_args!("Server running at {url}"));
         let server = Arc::new(Server {
