@@ -12,7 +12,7 @@ use crate::peers::{Needs, folder, python};
 use crate::{cargo, setup, table};
 
 /// How long the server may take to start, and to hear that a reader left.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The interfaces, as the client in Python calls them, and their paths.
 const APIS: [(&str, &str); 2] =
@@ -33,7 +33,7 @@ pub fn report() -> io::Result<String> {
     let (server, base) = serve()?;
     let mut page = String::new();
     for (api, path) in APIS {
-        page += &format!("\n{path}\n");
+        table::note(&mut page, 0, "\n", path);
         for model in MODELS {
             let said = openai(&base, api, model)?;
             table::note(&mut page, 2, &format!("{model:12}openai  "), &said);
