@@ -60,7 +60,7 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Answers of a language model that go wrong, and what OpenAI's client says
+    /// Answers of a language model that go wrong, as two clients read them
     Models {
         #[command(flatten)]
         output: Output,
