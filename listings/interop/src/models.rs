@@ -11,7 +11,7 @@ use contract::{Process, Program};
 use crate::peers::{Needs, folder, python};
 use crate::{cargo, setup, table};
 
-/// How long the server may take to start, and to hear that a reader left.
+/// How long anything may take.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// The interfaces, as the client in Python calls them, and their paths.
@@ -29,14 +29,17 @@ const MODELS: [&str; 7] =
 /// If something is missing, cannot be built, or does not end well.
 pub fn report() -> io::Result<String> {
     setup::install(Needs::Python)?;
+    let openai = python(&folder("python").join("openai_client.py"));
     let ask = example("ask")?;
     let (server, base) = serve()?;
     let mut page = String::new();
     for (api, path) in APIS {
         table::note(&mut page, 0, "\n", path);
+        let args = [&[&*base, api], &MODELS[..], &["endless"]].concat();
+        let openai = openai.spawn(&args)?;
         for model in MODELS {
-            let said = openai(&base, api, model)?;
-            table::note(&mut page, 2, &format!("{model:12}openai  "), &said);
+            let label = format!("{model:12}openai  ");
+            table::note(&mut page, 2, &label, &said(&openai)?);
             let mut ask = Command::new(&ask);
             ask.args([&format!("{base}{path}"), "What is an event?"]);
             ask.args(["--patience", "30s", "--model", model]);
@@ -49,24 +52,21 @@ pub fn report() -> io::Result<String> {
             let said = said.strip_prefix("ask: ").unwrap_or(said);
             table::note(&mut page, 14, "ask     ", said);
         }
-        let said = openai(&base, api, "endless")?;
-        table::note(&mut page, 2, "endless     openai  ", &said);
+        table::note(&mut page, 2, "endless     openai  ", &said(&openai)?);
         let left = |line: &str| line.starts_with("Stopped").then_some(());
         server
             .wait_for(Instant::now() + LIMIT, left)
-            .ok_or_else(|| io::Error::other("the server did not stop"))?;
+            .ok_or_else(|| io::Error::other("the model does not stop"))?;
         table::note(&mut page, 14, "model   ", "stopped");
     }
     Ok(page)
 }
 
-/// What `OpenAI`'s client says of an answer.
-fn openai(base: &str, api: &str, model: &str) -> io::Result<String> {
-    let script = folder("python").join("openai_client.py");
-    let client = python(&script).spawn(&[base, api, model])?;
-    client
+/// What `OpenAI`'s client says of the next answer.
+fn said(openai: &Process) -> io::Result<String> {
+    openai
         .line(Instant::now() + LIMIT)
-        .ok_or_else(|| io::Error::other(client.errors()))
+        .ok_or_else(|| io::Error::other(openai.errors()))
 }
 
 /// An example of chapter 3.

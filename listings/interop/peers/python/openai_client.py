@@ -1,5 +1,5 @@
-"""Reads an answer with OpenAI's own client, and says what came of it:
-`openai_client.py BASE_URL API MODEL`."""
+"""Reads the answer of each model with OpenAI's own client, and says what came
+of it: `openai_client.py BASE_URL API MODEL...`."""
 
 import sys
 
@@ -39,25 +39,35 @@ def responses(client, model):
 LEAVES_AFTER = 5
 
 
-def main():
-    base_url, api, model = sys.argv[1:]
-    read = {"chat": chat_completions, "responses": responses}[api]
-    # It sends a question again by itself, twice, unless it is told.
-    client = openai.OpenAI(
-        base_url=base_url, api_key="any", max_retries=0, timeout=30
-    )
+def outcome(pieces, most):
+    """How much came, why it stopped, and what went wrong."""
     text, reason, error = "", None, "no error"
     try:
-        for count, (piece, why) in enumerate(read(client, model), start=1):
+        for count, (piece, why) in enumerate(pieces, start=1):
             text, reason = text + piece, why or reason
-            if model == "endless" and count == LEAVES_AFTER:
+            if count == most:
                 break
     except openai.APIError as caught:
         error = f"{type(caught).__name__}: {caught}"
         if isinstance(caught, openai.APIStatusError):
             after = caught.response.headers.get("retry-after")
             error += f", retry-after {after}"
-    print(f"{len(text)} characters, {reason or 'no reason'}, {error}")
+    return f"{len(text)} characters, {reason or 'no reason'}, {error}"
+
+
+def main():
+    base_url, api, *models = sys.argv[1:]
+    read = {"chat": chat_completions, "responses": responses}[api]
+    # It sends a question again by itself, twice, unless it is told.
+    client = openai.OpenAI(
+        base_url=base_url, api_key="any", max_retries=0, timeout=30
+    )
+    for model in models:
+        pieces = read(client, model)
+        most = LEAVES_AFTER if model == "endless" else None
+        print(outcome(pieces, most), flush=True)
+        # With them goes the connection.
+        pieces.close()
 
 
 if __name__ == "__main__":
