@@ -461,6 +461,13 @@ async fn the_ends_that_chat_completions_have() {
             format!("{A}data: <html>\n\n"),
             "an event is not JSON: expected value at line 1 column 1",
         ),
+        (
+            format!(
+                "{A}data: {{\"object\":\"error\",\
+                 \"message\":\"Overloaded\"}}\n\n"
+            ),
+            OVERLOADED,
+        ),
         // Half an event is no JSON.
         (
             format!("{A}{}", &A[..20]),

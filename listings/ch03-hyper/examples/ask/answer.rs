@@ -13,7 +13,6 @@ use std::{error::Error, fmt};
 /// The most tokens of an answer, where the interface demands a bound.
 const MAX_TOKENS: u32 = 4096;
 
-// ANCHOR: api
 /// How a server of a language model is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Api {
@@ -78,7 +77,6 @@ impl Api {
         Ok(request.header(name, value))
     }
 }
-// ANCHOR_END: api
 
 // ANCHOR: answer
 /// An answer that is being read. To stop the model, drop this.
@@ -163,7 +161,8 @@ impl Said {
             serde_json::from_str(&event.data).map_err(NoAnswer::Unreadable)?;
         // The data names the type again, and some gateways drop the field.
         let kind = data["type"].as_str().unwrap_or(&event.event_type);
-        if kind == "error" || !data["error"].is_null() {
+        let is_error = kind == "error" || data["object"] == "error";
+        if is_error || !data["error"].is_null() {
             return Err(NoAnswer::failed(&data));
         }
         let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
@@ -205,7 +204,6 @@ impl Said {
 }
 // ANCHOR_END: said
 
-// ANCHOR: no_answer
 /// Why there is no answer, or no whole one.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
@@ -218,7 +216,6 @@ pub(crate) enum NoAnswer {
     /// The stream ended in order, and nothing said that the answer had.
     Incomplete,
 }
-// ANCHOR_END: no_answer
 
 impl NoAnswer {
     /// The message of an error: in an object of its own, or beside its type.

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-// ANCHOR: visible
 /// `text` with every character that drives a terminal, or hides in it, as an
 /// escape; but lines and tabs stay, which an answer is laid out with.
 pub(crate) fn visible(text: &str) -> String {
@@ -25,4 +24,3 @@ pub(crate) fn visible(text: &str) -> String {
     }
     shown
 }
-// ANCHOR_END: visible

@@ -71,7 +71,6 @@ impl Api {
     }
 }
 
-// ANCHOR: dialect
 impl Dialect {
     pub(crate) fn new(api: Api, model: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -197,7 +196,6 @@ impl Dialect {
             ),
         }
     }
-    // ANCHOR_END: dialect
 
     fn chunk(
         &self,

@@ -98,7 +98,6 @@ impl Generation {
     }
     // ANCHOR_END: generation
 
-    // ANCHOR: end
     fn end(&mut self) -> Result<(), BoxError> {
         match self.fault {
             Fault::Length => {
@@ -127,7 +126,6 @@ impl Generation {
         }
         Ok(())
     }
-    // ANCHOR_END: end
 
     fn send(&mut self, events: &[Event]) {
         let mut bytes = Vec::new();

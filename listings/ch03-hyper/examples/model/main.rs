@@ -162,7 +162,6 @@ impl Server {
         }
     }
 
-    // ANCHOR: start
     /// The generation that a request asks for. The model does nothing before
     /// the body is asked for its first piece.
     async fn start(
@@ -207,7 +206,6 @@ impl Server {
         let log = Arc::clone(&self.log);
         Ok(Generation::new(self.options, fault, dialect, peer, log))
     }
-    // ANCHOR_END: start
 }
 
 /// The JSON of a question.

@@ -5,7 +5,6 @@ pub(crate) const ANSWER: &str = "An event is a few lines of text 📄 and a \
      blank line. The text is UTF-8: 你好，世界 is fifteen bytes, السلام is \
      twelve, and the astronaut 👩‍🚀 is one sign of three characters.\n";
 
-// ANCHOR: fault
 /// The models that can be asked for, by what goes wrong with their answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -28,7 +27,6 @@ pub(crate) enum Fault {
     /// `endless`: the answer again and again.
     Endless,
 }
-// ANCHOR_END: fault
 
 impl Fault {
     /// The names of the models.

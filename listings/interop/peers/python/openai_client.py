@@ -9,7 +9,6 @@ import openai
 ENDS = "response.completed", "response.incomplete", "response.failed", "error"
 
 
-# ANCHOR: openai
 def chat_completions(client, model):
     """The pieces of an answer, and why it stopped."""
     messages = [{"role": "user", "content": "What is an event?"}]
@@ -32,7 +31,6 @@ def responses(client, model):
                 yield event.delta, None
             elif event.type in ENDS:
                 yield "", event.type
-# ANCHOR_END: openai
 
 
 # More would be an answer without end.
