@@ -41,8 +41,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
         let chunk: Value = serde_json::from_str(&event.data)?;
-        if !chunk["error"].is_null() {
-            return Err(chunk["error"].to_string().into());
+        if event.event_type == "error" || !chunk["error"].is_null() {
+            return Err(event.data.into());
         }
         if let Some(text) = chunk["choices"][0]["delta"]["content"].as_str() {
             stdout().write_all(visible(text).as_bytes())?;
