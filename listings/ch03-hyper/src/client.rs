@@ -8,7 +8,7 @@ use event_stream::{
 };
 use futures::{
     FutureExt, Stream, StreamExt, TryStreamExt,
-    future::BoxFuture,
+    future::{BoxFuture, ready},
     stream::{self, BoxStream},
 };
 use reqwest::{
@@ -76,6 +76,11 @@ pub struct Options {
     /// only of a request that does nothing, or that the server knows to be the
     /// same (RFC 9110 §9.2.2).
     pub is_idempotent: bool,
+    /// Whether an event that lacks its blank line when the server ends the
+    /// stream is given out all the same. The standard drops it (§9.2.6), and
+    /// some servers of language models leave the line out. Of a stream that
+    /// was cut, nothing more is given out either way.
+    pub keeps_unfinished: bool,
     /// Header fields that are new for each connection.
     pub fields: Option<Box<dyn Fields>>,
 }
@@ -100,6 +105,7 @@ impl Default for Options {
             timeouts: Timeouts::default(),
             rules: Reconnection::new(RandomState::new().hash_one(())),
             is_idempotent: false,
+            keeps_unfinished: false,
             fields: None,
         }
     }
@@ -273,7 +279,13 @@ pub fn read_with(
     request: RequestBuilder,
     options: Options,
 ) -> Result<impl Stream<Item = Result<Notice, GivenUp>> + Send, GivenUp> {
-    let Options { timeouts, mut rules, is_idempotent, fields } = options;
+    let Options {
+        timeouts,
+        mut rules,
+        is_idempotent,
+        keeps_unfinished,
+        fields,
+    } = options;
     let (http, request) = request.build_split();
     let mut request = request.map_err(GivenUp::Request)?;
     check_scheme(request.url())?;
@@ -291,6 +303,7 @@ pub fn read_with(
         http,
         request: Some(request),
         is_repeated,
+        keeps_unfinished,
         fields,
         timeouts,
         rules,
@@ -309,6 +322,7 @@ struct Source {
     /// Each connection's, or the only one's, until that is made.
     request: Option<Request>,
     is_repeated: bool,
+    keeps_unfinished: bool,
     fields: Option<Box<dyn Fields>>,
     timeouts: Timeouts,
     rules: Reconnection,
@@ -372,7 +386,11 @@ impl Source {
                 Verdict::Read => {
                     let id = self.rules.last_event_id();
                     let decoder = Decoder::new().with_last_event_id(id);
-                    let bytes = with_idle_timeout(response, self.timeouts.idle);
+                    let mut bytes =
+                        with_idle_timeout(response, self.timeouts.idle);
+                    if self.keeps_unfinished {
+                        bytes = with_blank_line(bytes);
+                    }
                     let items = Items::new(bytes, decoder);
                     (State::Read(items), Notice::Open)
                 }
@@ -631,6 +649,17 @@ fn with_idle_timeout(
     .boxed()
 }
 // ANCHOR_END: idle
+
+// ANCHOR: blank_line
+/// The same bytes with a blank line behind their end: the decoder gives out
+/// what was unfinished. After an error nobody asks for it.
+fn with_blank_line(
+    bytes: BoxStream<'static, Result<Bytes, Lost>>,
+) -> BoxStream<'static, Result<Bytes, Lost>> {
+    let blank_line = Bytes::from_static(b"\n\n");
+    bytes.chain(stream::once(ready(Ok(blank_line)))).boxed()
+}
+// ANCHOR_END: blank_line
 
 /// What is known of the request before it is sent: reqwest adds `Host` and
 /// what the client was built with.

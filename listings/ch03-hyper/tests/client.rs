@@ -714,3 +714,35 @@ async fn an_unfinished_event_is_told_from_a_whole_end() {
     let broke = "the response is malformed: Invalid chunk size line: missing size digit";
     assert_eq!(ends(&said), [within, within, broke]);
 }
+
+#[tokio::test]
+async fn an_unfinished_event_is_kept_if_the_caller_says_so() {
+    let script = Script::new([
+        format!("{STREAM}\r\nretry: 1\nid: 1\ndata: a\n\nid: 2\ndata: b"),
+        // Of what was cut, and of a comment, there is no event.
+        format!("{STREAM}Content-Length: 99\r\n\r\nid: 3\ndata: c\n"),
+        format!("{STREAM}\r\n: d"),
+        "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+    ])
+    .await;
+    let rules = Reconnection::new(1)
+        .with_bounds(Duration::ZERO..=Duration::from_millis(1));
+    let options =
+        Options { keeps_unfinished: true, rules, ..Options::default() };
+    let (said, given_up) = all_with(script.request(), options).await;
+    assert!(given_up.is_none(), "{given_up:?}");
+    let data: Vec<_> = said
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Item(Item::Event(event)) => Some(&*event.data),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(data, ["a", "b"]);
+    let ended = "the server ended the stream";
+    assert_eq!(ends(&said), [ended, "the stream was cut", ended]);
+    // What was kept counts.
+    let heads = script.heads().await;
+    assert!(heads[1].contains("\r\nlast-event-id: 2\r\n"), "{}", heads[1]);
+    assert!(heads[3].contains("\r\nlast-event-id: 2\r\n"), "{}", heads[3]);
+}

@@ -6,6 +6,7 @@
 //!   what a client can be held to
 //! - [`pairs`]: every server with every client, through a [`relay`] that cuts
 //! - [`fields`]: hostile text, and what servers make of it
+//! - [`models`]: answers of a language model, read by `OpenAI`'s client
 //! - [`rules`]: the rules of the format, and what keeps them
 //! - [`curl`], [`chromium`]: what is no client by itself, made one; [`lines`]:
 //!   what they print
@@ -19,6 +20,7 @@ pub mod curl;
 pub mod fields;
 pub mod lines;
 pub mod machine;
+pub mod models;
 pub mod pairs;
 pub mod peers;
 pub mod relay;

@@ -11,7 +11,9 @@ use interop::contracts::{self, Side};
 use interop::lines::Lines;
 use interop::pairs;
 use interop::peers::{CLIENTS, Needs, Peer, Programs, SERVERS};
-use interop::{chromium, curl, fields, machine, rules, setup, table, versions};
+use interop::{
+    chromium, curl, fields, machine, models, rules, setup, table, versions,
+};
 
 /// Other people's servers and clients of Server-Sent Events, beside the book's.
 #[derive(Parser)]
@@ -55,6 +57,11 @@ enum Command {
         /// The bytes that show it, instead of the table
         #[arg(long)]
         notes: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Answers of a language model that go wrong, as two clients read them
+    Models {
         #[command(flatten)]
         output: Output,
     },
@@ -105,7 +112,7 @@ enum SideName {
 }
 
 /// What `all` does.
-const ALL: [&[&str]; 7] = [
+const ALL: [&[&str]; 8] = [
     &["contract", "servers"],
     &["contract", "clients"],
     &["matrix"],
@@ -113,6 +120,7 @@ const ALL: [&[&str]; 7] = [
     &["rules", "--notes"],
     &["fields"],
     &["fields", "--notes"],
+    &["models"],
 ];
 
 fn main() -> ExitCode {
@@ -168,6 +176,9 @@ fn run(command: Command, args: &[String]) -> io::Result<u8> {
         Command::Fields { notes: true, output } => {
             ("fields-notes", output.write, fields::report()?.notes)
         }
+        Command::Models { output } => {
+            ("models", output.write, models::report()?)
+        }
         Command::Rules { notes: false, output } => {
             ("rules", output.write, rules::report()?.table)
         }
@@ -185,6 +196,7 @@ fn run(command: Command, args: &[String]) -> io::Result<u8> {
     };
     let with = match name {
         "rules" | "rules-notes" => versions::of_rules(),
+        "models" => versions::of_models(),
         _ => String::new(),
     };
     let head = machine::header()?;

@@ -59,6 +59,16 @@ pub fn of_rules() -> String {
     text
 }
 
+/// A line on what reads the answers of a language model.
+#[must_use]
+pub fn of_models() -> String {
+    let mut text = String::new();
+    let mut with = vec![said("python3")];
+    with.extend(of_python().into_iter().filter(|it| it.starts_with("openai ")));
+    table::note(&mut text, 0, "with      ", &with.join(", "));
+    text
+}
+
 /// The first three words or fewer that a program says of its version.
 fn said(program: &str) -> String {
     let output =

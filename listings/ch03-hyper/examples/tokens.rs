@@ -1,0 +1,54 @@
+//! Reads the answer of a language model in the shape of Chat Completions:
+//! `tokens URL MODEL QUESTION`.
+
+#[path = "ask/terminal.rs"]
+mod terminal;
+
+use ch03_hyper::client::{self, Notice};
+use event_stream::Item;
+use futures::StreamExt;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+use std::{
+    env,
+    error::Error,
+    io::{Write, stdout},
+    pin::pin,
+};
+use terminal::visible;
+
+// ANCHOR: tokens
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let [url, model, question] = &args[..] else {
+        return Err("tokens URL MODEL QUESTION".into());
+    };
+    let messages = json!([{ "role": "user", "content": question }]);
+    let body = json!({ "model": model, "messages": messages, "stream": true });
+    // The error itself may show the key.
+    let key = env::var("MODEL_API_KEY").map_err(|_| "no MODEL_API_KEY")?;
+    let request = client::http()
+        .build()?
+        .post(url)
+        .bearer_auth(key)
+        .header(CONTENT_TYPE, "application/json")
+        .body(body.to_string());
+    let mut notices = pin!(client::read(request)?);
+    while let Some(notice) = notices.next().await {
+        let Notice::Item(Item::Event(event)) = notice? else { continue };
+        if event.data == "[DONE]" {
+            return Ok(());
+        }
+        let chunk: Value = serde_json::from_str(&event.data)?;
+        if event.event_type == "error" || !chunk["error"].is_null() {
+            return Err(event.data.into());
+        }
+        if let Some(text) = chunk["choices"][0]["delta"]["content"].as_str() {
+            stdout().write_all(visible(text).as_bytes())?;
+            stdout().flush()?;
+        }
+    }
+    Err("the stream ended before the answer did".into())
+}
+// ANCHOR_END: tokens
