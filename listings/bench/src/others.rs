@@ -67,7 +67,7 @@ fn other(peer: &Peer, profile: &str) -> io::Result<Contestant> {
     let (name, packages) =
         named.map_or((peer.key, &[][..]), |(_, name, of)| (*name, *of));
     let program = match setup::missing(peer.needs) {
-        Some(why) => Err(why.to_owned()),
+        Some(why) => Err(why),
         None => Ok(theirs(peer, name, packages, profile)?),
     };
     Ok(Contestant { name: name.to_owned(), program })

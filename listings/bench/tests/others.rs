@@ -1,23 +1,20 @@
 //! Other people's servers, small: they take part where their packages are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::env;
 use std::process::{Command, ExitCode};
 
-use contract::browser::run_each;
+use contract::needs::{Need, run_each};
 use interop::peers::Needs;
-use interop::setup;
 
 fn main() -> ExitCode {
     // `/proc` tells what a server takes.
-    let here = (!cfg!(target_os = "linux")).then_some("needs Linux");
-    let missing = |needs| {
-        here.or(setup::missing(needs).filter(|_| env::var_os("CI").is_none()))
+    let on_linux = |needs: Needs| {
+        let elsewhere: &[Need] = &[Need::Elsewhere("needs Linux")];
+        if cfg!(target_os = "linux") { needs.each() } else { elsewhere }
     };
-    let (python, node) = (missing(Needs::Python), missing(Needs::Node));
-    run_each([
-        ("pythons_servers", python, pythons_servers as fn()),
-        ("nodes_server", node, nodes_server),
+    run_each(&[
+        ("pythons_servers", on_linux(Needs::Python), pythons_servers),
+        ("nodes_server", on_linux(Needs::Node), nodes_server),
     ])
 }
 

@@ -1,6 +1,6 @@
 //! Live runs over real sockets, with real programs: they start, they end for
 //! every reason there is, and nothing of them is left.
-#![cfg(unix)] // `ps` and `kill` tell what runs; elsewhere there is no such pair.
+#![cfg(unix)] // Elsewhere nothing tells who runs, and there are no signals.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -8,7 +8,7 @@ mod support;
 use std::net::TcpStream;
 
 use contract::browser::until;
-use support::Book;
+use support::{Book, kill};
 
 const RUN: &str = "/live/run/ch01-sockets";
 
@@ -88,11 +88,7 @@ fn a_program_that_dies_ends_the_run() {
     let book = Book::start(&[]);
     let mut run = book.events(RUN);
     run.data("client");
-    let child = book.children()[0].to_string();
-    let killed = std::process::Command::new("kill")
-        .args(["-s", "KILL", &child])
-        .status();
-    assert!(killed.unwrap().success());
+    kill("KILL", book.children()[0]);
     let text = run.data("end");
     assert!(text.contains(" ended (signal: 9"), "{text}");
     book.wait_for_children(0);

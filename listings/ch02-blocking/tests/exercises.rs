@@ -342,6 +342,7 @@ fn the_client_as_an_iterator() {
 
     let mut all: Vec<_> = events(&url).collect();
     let last = all.pop().unwrap().unwrap_err().to_string();
-    assert_eq!(last, "the server answered with status 500, not 200");
+    let refused = "the server answered with status 500, not 200";
+    assert!(last.starts_with(refused), "{last}");
     assert_eq!(all.len(), 4);
 }

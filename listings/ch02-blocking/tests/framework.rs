@@ -207,6 +207,9 @@ fn slow_stream() -> String {
 /// The one is an idle timeout, the other a deadline.
 #[test]
 fn a_timeout_of_the_client_is_not_a_timeout_of_the_request() {
+    // reqwest is built to be given TLS, as this chapter's client does.
+    #[cfg(feature = "tls")]
+    rustls::crypto::ring::default_provider().install_default().unwrap();
     let url = slow_stream();
     let idle = Duration::from_secs(2);
     let http = reqwest::blocking::Client::builder().no_proxy().timeout(idle);

@@ -2,6 +2,12 @@
 // opened as a file, from which the browser loads no modules.
 "use strict";
 
+// What no page here can do without.
+const NEEDED = [
+  ...["AbortController", "EventSource", "ResizeObserver", "TextDecoder"],
+  ...["fetch", "structuredClone"],
+];
+
 // The book that frames this page says which scheme its reader has chosen.
 (() => {
   const root = document.documentElement;
@@ -27,6 +33,20 @@
   const parsed = new Promise((resolve) =>
     document.addEventListener("DOMContentLoaded", resolve),
   );
+  // A mistake in a script would be made again: it is told, and not tried to be
+  // got over. (An event without an error is none of ours.)
+  const fault = async (error) => {
+    await parsed;
+    say(`This page has a fault: ${error.message ?? error}`);
+  };
+  addEventListener("error", ({ error }) => error && fault(error));
+  addEventListener("unhandledrejection", ({ reason }) => fault(reason));
+  const lacks = NEEDED.filter((it) => typeof globalThis[it] !== "function");
+  if (lacks.length > 0) {
+    await parsed;
+    say(`This browser lacks ${lacks.join(", ")}. A newer one has them.`);
+    return;
+  }
   // A browser may remember that an import failed, and fail again without
   // asking; so the server is asked another way until it answers.
   for (;;) {

@@ -16,6 +16,7 @@ export class Decoder {
   #type = "";
   #data = null;
   #idBuffer = null;
+  #inBlock = false;
   #error = null;
   #maxBuffer;
 
@@ -62,6 +63,13 @@ export class Decoder {
   }
   // ANCHOR_END: decode
 
+  // Whether an event has begun that no blank line has ended: to be asked when
+  // the stream has. The standard drops such an event.
+  get isUnfinished() {
+    const isLine = this.#line !== "" && !this.#line.startsWith(":");
+    return isLine || this.#inBlock;
+  }
+
   // ANCHOR: field
   #field(line) {
     const colon = line.indexOf(":");
@@ -73,16 +81,21 @@ export class Decoder {
     if (colon === 0) {
       return { kind: "comment", text: value };
     }
+    if (name === "retry") {
+      // The standard has no limit; 64 bits are what this book's crate keeps.
+      const ms = Math.min(Number(value), 2 ** 64);
+      return /^[0-9]+$/.test(value) ? { kind: "retry", ms } : null;
+    }
     if (name === "data") {
       this.#data = this.#data === null ? value : `${this.#data}\n${value}`;
     } else if (name === "event") {
       this.#type = value;
     } else if (name === "id" && !value.includes("\0")) {
       this.#idBuffer = value;
-    } else if (name === "retry" && /^[0-9]+$/.test(value)) {
-      // The standard has no limit; 64 bits are what this book's crate keeps.
-      return { kind: "retry", ms: Math.min(Number(value), 2 ** 64) };
+    } else {
+      return null;
     }
+    this.#inBlock = true;
     return null;
   }
 
@@ -93,6 +106,7 @@ export class Decoder {
     this.#type = "";
     this.#data = null;
     this.#idBuffer = null;
+    this.#inBlock = false;
     this.lastEventId = id ?? this.lastEventId;
     if (data !== null) {
       const event = { type: type || "message", data, id: this.lastEventId };

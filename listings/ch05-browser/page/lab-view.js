@@ -2,7 +2,8 @@
 
 import { fromChars, fromNotation, toNotation, utf8 } from "./bytes.js";
 import { make, seconds } from "./dom.js";
-import { lastEventId, reconnectionTime, run } from "./lab.js";
+import { TOLERANCE, isWaitOther, run } from "./lab.js";
+import { lastEventId, reconnectionTime } from "./lab.js";
 
 const FIRST = "id: 1\nevent: greeting\ndata: Hello\\r\ndata: \\xC3\\xA9\n\n";
 const WAIT = 10_000;
@@ -128,19 +129,28 @@ async function fillShelf(shelf, base) {
 function waiting(ours) {
   const retry = reconnectionTime(ours);
   const told =
-    retry === null ? "" : `The stream told it to wait ${seconds(retry)}. `;
+    retry === null ? "" : `The stream told it to wait ${time(retry)}. `;
   const waits = `This page waits ${seconds(WAIT)}.`;
   return `The browser has read all of it, and will come back. ${told}${waits}`;
 }
 
-function verdict({ differences }) {
+function verdict({ ours, back, differences }) {
   const count = differences.length;
-  const unheard =
-    "A type that nobody listens to is not heard; the lab listens to every " +
-    "text that may be one.";
-  return count === 0
-    ? `No difference. ${unheard}`
-    : `${count} ${count === 1 ? "difference" : "differences"}. ${unheard}`;
+  const what = `${count} ${count === 1 ? "difference" : "differences"}.`;
+  const told = reconnectionTime(ours);
+  const { early, late } = TOLERANCE;
+  const isCompared = back !== null && isWaitOther(told, back) !== null;
+  const wait = isCompared
+    ? `A wait is compared: ${early} ms early to ${seconds(late)} late is one.`
+    : "The wait is longer than this page has waited, and not compared.";
+  return [
+    count === 0 ? "No difference." : what,
+    told === null ? "" : wait,
+    "A type that nobody listens to is not heard; the lab listens to every",
+    "text that may be one.",
+  ]
+    .filter(Boolean)
+    .join(" ");
 }
 
 function show(place, { ours, browsers, back, differences }) {
@@ -159,8 +169,11 @@ function show(place, { ours, browsers, back, differences }) {
     row.classList.toggle("differs", Boolean(difference));
     body.append(row);
   };
-  const at = (number) =>
-    differences.find(({ event }) => event === number) ?? false;
+  const at = (number, field) =>
+    differences.find(
+      ({ event, fields }) =>
+        event === number && (field === undefined || fields.includes(field)),
+    ) ?? false;
   let events = 0;
   for (const item of ours) {
     if (item.kind === "event") {
@@ -176,12 +189,17 @@ function show(place, { ours, browsers, back, differences }) {
     add(`event ${events}`, fields(null), fields(its), at(events));
   }
   if (back) {
-    const its =
-      "late" in back
-        ? soft(`did not come within ${seconds(back.late)}`)
-        : make("span", {}, header(back.lastEventId), after(back));
-    const difference = "late" in back ? null : at(null);
+    const isLate = "late" in back;
+    const never = soft(`did not come within ${seconds(back.late)}`);
+    const its = isLate ? never : header(back.lastEventId);
+    const difference = isLate ? null : at(null, "lastEventId");
     add("comes back with", header(lastEventId(ours)), its, difference);
+    const told = reconnectionTime(ours);
+    const our = told === null ? soft("was not told") : `${told} ms`;
+    const isKnown = isWaitOther(told, back) !== null;
+    const wait = isKnown ? at(null, "wait") : null;
+    const when = isLate ? soft("as above") : `${Math.round(back.after)} ms`;
+    add("comes back after", our, when, wait);
   }
   if (body.childElementCount === 0) {
     add("nothing", soft("no items"), soft("no events"), false);
@@ -210,8 +228,9 @@ function header(id) {
     : make("span", {}, "Last-Event-ID: ", code(id));
 }
 
-function after({ after }) {
-  return ` after ${seconds(after)}`;
+// In words, which may be BigInt's.
+function time(ms) {
+  return ms > 2 ** 53 ? `${ms} ms` : seconds(Number(ms));
 }
 
 function value({ kind, text, ms, id }) {

@@ -49,9 +49,9 @@ export async function run(bytes, options = {}) {
     if (!isOpen) {
       throw new LabError("The lab's server did not answer the browser.");
     }
+    const start = performance.now();
     if (waitForBack > 0) {
       tell(compared());
-      const start = performance.now();
       const back = await within(waitForBack, next(source, "back"));
       const after = performance.now() - start;
       result.back =
@@ -92,11 +92,24 @@ async function post(bytes, base, fetch) {
     const why = problem.detail ?? problem.title ?? response.statusText;
     throw new LabError(`${response.status}: ${why}`, response);
   }
-  const { url, items, error } = await response.json();
+  const { url, items, error } = parse(await response.text());
   if (error !== null) {
     throw new LabError(error, response);
   }
   return { url: new URL(url, base).href, items };
+}
+
+// JSON whose reconnection times are exact: one that does not fit a double is a
+// BigInt. Within a string the quotes would stand behind a backslash.
+function parse(json) {
+  const exact = (_, digits) => `"ms":"${digits}"`;
+  return JSON.parse(json.replace(/"ms":([0-9]+)/g, exact), (key, value) => {
+    if (key !== "ms") {
+      return value;
+    }
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : BigInt(value);
+  });
 }
 
 // A type that nobody listens to is not heard. So this is what a reader might
@@ -124,8 +137,12 @@ export function candidates(bytes, ours = []) {
   return types;
 }
 
-// Event by event, by their place; and the ID that the browser came back with.
-// `event` counts from 1, and is null for the latter.
+// In ms: a browser that comes back so much earlier or later than it was told
+// has done as it was told. Clocks are coarse, and a machine may be busy.
+export const TOLERANCE = { early: 50, late: 2_000 };
+
+// Event by event, by their place; the ID that the browser came back with, and
+// when. `event` counts from 1, and is null for these.
 export function differences({ ours, browsers, back }) {
   const events = ours.filter(({ kind }) => kind === "event");
   const found = [];
@@ -145,7 +162,23 @@ export function differences({ ours, browsers, back }) {
       found.push({ event: null, fields: ["lastEventId"], ...both });
     }
   }
+  if (back && isWaitOther(reconnectionTime(ours), back)) {
+    const both = { ours: reconnectionTime(ours), browser: back };
+    found.push({ event: null, fields: ["wait"], ...both });
+  }
   return found;
+}
+
+// Whether the browser waited otherwise than it was told; null where that cannot
+// be known: nothing was told, so the time is the browser's own choice, or the
+// time is longer than this has waited.
+export function isWaitOther(told, { after, late }) {
+  const wait = Number(told);
+  if (told === null || (late !== undefined && wait > late - TOLERANCE.late)) {
+    return null;
+  }
+  const isEarly = after < wait - TOLERANCE.early;
+  return late !== undefined || isEarly || after > wait + TOLERANCE.late;
 }
 
 // What a reader of these items would come back with.
@@ -153,7 +186,7 @@ export function lastEventId(items) {
   return items.findLast(({ id }) => id !== undefined)?.id ?? "";
 }
 
-// The longest time that the browser has been told to wait, or null.
+// The time that the browser was told last to wait, in ms, or null.
 export function reconnectionTime(items) {
   return items.findLast(({ kind }) => kind === "retry")?.ms ?? null;
 }

@@ -2,7 +2,7 @@
 
 import { pieces } from "./bytes.js";
 import { WORDS, make, seconds, showRows } from "./dom.js";
-import { fetchEvents } from "./fetch-source.js";
+import { Refused, fetchEvents } from "./fetch-source.js";
 import { PORTS, Reader, shortName } from "./reader.js";
 import { isSameServer, isTrusted, otherName, sourceUrl } from "./reader.js";
 import { Tail } from "./tail.js";
@@ -24,6 +24,15 @@ const MAX_LOGGED = 50;
 const DRAW_EVERY = 50;
 const TURN = 20;
 const ANNOUNCE_EVERY = 10_000;
+
+// What an error says. One that is no answer of a server or of the decoder is a
+// mistake in this page, or something that its browser lacks.
+function sentence(error) {
+  const isTold = error instanceof Refused || error instanceof RangeError;
+  const what = `${isTold ? "" : "this page has a fault: "}${error.message}`;
+  const first = what[0].toUpperCase();
+  return `${first}${what.slice(1)}${what.endsWith(".") ? "" : "."}`;
+}
 
 export function reader(section, base) {
   const at = (id) => section.querySelector(`#${id}`);
@@ -163,7 +172,7 @@ export function reader(section, base) {
     refusal = "";
     reason = "";
     announced = 0;
-    it.connect(source);
+    it.connect(source, { goesOn: isOwn });
     raw.clear();
     startRaw();
   }
@@ -207,7 +216,8 @@ export function reader(section, base) {
     let turn = performance.now();
     try {
       const events = fetchEvents(other, { signal, sendLastEventId: isOwn });
-      for await (const { kind, bytes, ms, wait, error } of events) {
+      for await (const item of events) {
+        const { kind, bytes, ms, wait, error, unfinished } = item;
         if (kind === "open") {
           say("A connection.");
         } else if (kind === "bytes") {
@@ -220,7 +230,8 @@ export function reader(section, base) {
             say("The browser was refused, so nothing more is tried.");
             return;
           }
-          const how = error ? "broke" : "ended";
+          const within = unfinished ? " within an event, which is dropped" : "";
+          const how = error ? `broke: ${error.message}` : `ended${within}`;
           say(`The connection ${how}. The next comes in ${seconds(wait)}.`);
         }
         paintSoon();
@@ -234,11 +245,12 @@ export function reader(section, base) {
       }
       say("The server has no more (204).");
     } catch (error) {
-      refusal = error.message;
-      say(error.message);
+      const why = sentence(error);
+      refusal = why;
+      say(why);
       // The limit of the decoder. An EventSource has none: it would go on.
       if (error instanceof RangeError && !signal.aborted) {
-        stop(`${error.message} So the page has closed the stream.`);
+        stop(`${why} So the page has closed the stream.`);
       }
     }
   }
@@ -308,7 +320,13 @@ export function reader(section, base) {
     }
     paintTypes();
   });
-  document.addEventListener("visibilitychange", startRaw);
+  document.addEventListener("visibilitychange", () => {
+    startRaw();
+    if (!document.hidden) {
+      it.wake();
+    }
+  });
+  addEventListener("online", () => it.wake());
   // A page that is kept for the Back button would keep its connections, and
   // they are six for all tabs.
   let wasReading = false;
@@ -321,6 +339,8 @@ export function reader(section, base) {
   addEventListener("pageshow", ({ persisted }) => {
     if (persisted && wasReading) {
       start(source);
+    } else {
+      it.wake();
     }
   });
   setInterval(announce, ANNOUNCE_EVERY);

@@ -7,6 +7,8 @@ import { Tail } from "./tail.js";
 export const TYPES = ["message", "fifth", "posted", "missed"];
 // Where they listen.
 export const PORTS = [9001, 9002, 9003, 9004, 9005];
+// In ms: with a heartbeat every 15 seconds, as good as dead.
+const SILENCE = 45_000;
 const MAX_TYPES = 32;
 const MAX_ROWS = 500;
 // A row shows so much of its data and no more; of its type and its ID, this.
@@ -25,34 +27,54 @@ export class Reader {
   // In ms: how long the stream was away when it last came back.
   wasAway = null;
   types = new Set(TYPES);
+  #url = null;
+  #goesOn = false;
   #source = null;
   #lostAt = null;
+  #heardAt = 0;
+  #watch = null;
   #EventSource;
   #tell;
   #now;
+  #time;
 
   // `tell` is called after every change, with the row that came, if one did.
   constructor({
     EventSource = globalThis.EventSource,
     tell = () => {},
     now = () => performance.now(),
+    // The time of day goes on while a machine sleeps.
+    time = () => Date.now(),
     rows = MAX_ROWS,
   } = {}) {
     this.rows = new Tail(rows);
     this.#EventSource = EventSource;
     this.#tell = tell;
     this.#now = now;
+    this.#time = time;
   }
 
-  connect(url) {
-    this.#source?.close();
+  // `goesOn`: the server goes on behind the event that the URL names in
+  // `after`. A new EventSource has no ID to send.
+  connect(url, { goesOn = false } = {}) {
     this.rows.clear();
     Object.assign(this, { events: 0, opened: 0, lastEventId: "" });
     Object.assign(this, { wasRefused: false, wasAway: null });
     this.#lostAt = null;
+    this.#url = url;
+    this.#goesOn = goesOn;
+    this.#open();
+  }
+
+  #open() {
+    this.#source?.close();
+    const url = new URL(this.#url);
+    if (this.#goesOn && this.lastEventId !== "") {
+      url.searchParams.set("after", this.lastEventId);
+    }
     const source = new this.#EventSource(url);
     this.#source = source;
-    source.addEventListener("open", (event) => this.#open(event));
+    source.addEventListener("open", (event) => this.#opened(event));
     source.addEventListener("error", (event) => this.#error(event));
     for (const type of this.types) {
       source.addEventListener(type, this.#event);
@@ -61,12 +83,33 @@ export class Reader {
   }
 
   close() {
+    clearTimeout(this.#watch);
     this.#source?.close();
     this.#source = null;
     this.#lostAt = null;
     this.#become("closed");
   }
   // ANCHOR_END: reader
+
+  // ANCHOR: wake
+  // To be called when the page comes to life again, or the network does. A
+  // phone that sleeps ends its connections and may tell the page nothing of
+  // it: the stream says that it is open, and is silent for good. What has been
+  // silent for too long is opened anew; what has not is looked at later.
+  wake() {
+    clearTimeout(this.#watch);
+    if (this.state !== "open") {
+      return;
+    }
+    const left = SILENCE - (this.#time() - this.#heardAt);
+    if (left > 0) {
+      this.#watch = setTimeout(() => this.wake(), Math.min(left, SILENCE));
+    } else {
+      this.#lostAt ??= this.#now();
+      this.#open();
+    }
+  }
+  // ANCHOR_END: wake
 
   // An event whose type nobody listens to is not heard of.
   listen(type) {
@@ -81,8 +124,9 @@ export class Reader {
   // ANCHOR: states
   // A server may call an event `open` or `error`. It has data then; news of
   // the connection has none.
-  #open(event) {
+  #opened(event) {
     if (this.#isNews(event)) {
+      this.#heardAt = this.#time();
       this.opened += 1;
       this.wasAway = this.away;
       this.#lostAt = null;
@@ -123,6 +167,7 @@ export class Reader {
     if (target !== this.#source || data === undefined) {
       return;
     }
+    this.#heardAt = this.#time();
     this.events += 1;
     this.lastEventId = lastEventId;
     const row = {

@@ -1,36 +1,29 @@
-//! The clients: npm's `EventSource` in Node.js, and chapter 3's.
+//! The clients: the page's `fetchEvents` in Node.js, and chapter 3's.
 
 use dashboard::{Outcome, Report, Request};
 use event_stream::Decoder;
 use serde::Deserialize;
 use std::{
     io::{self, BufRead, BufReader, Read},
-    path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
-/// The folder of `client.mjs` and of its packages.
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
+/// The client in Node.js.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node/client.mjs");
 /// The longest line that is read, in bytes: that of an event as large as the
-/// clients take, each of its bytes written as `\u0000`.
-const MAX_LINE: usize = 6 * Decoder::DEFAULT_LIMIT + 4096;
-/// What to do where there is no Node.js, or not all that is needed.
-const ELSE: &str = "or take --client rust, which needs neither";
+/// clients take, with a last event ID from before that is as large, each
+/// character written as `\u0000`.
+const MAX_LINE: usize = 2 * 6 * Decoder::DEFAULT_LIMIT + 4096;
+/// What to do where there is no Node.js, or an old one.
+const ELSE: &str = "or take --client rust, which needs none";
 
-/// The stream at `url`, read by chapter 3's client.
+/// The stream, read by chapter 3's client.
 ///
 /// # Errors
 /// If it gives up.
 pub fn rust(request: &Request, report: &mut Report) -> Outcome {
     ch03_hyper::read(request, report)
-}
-
-/// The stream at `url`, read by npm's `EventSource` in Node.js.
-///
-/// # Errors
-/// If it gives up, or cannot be started: what is missing, and how to get it.
-pub fn node(request: &Request, report: &mut Report) -> Outcome {
-    node_in(Path::new(FOLDER), &request.url, report)
 }
 
 /// What `client.mjs --json` prints.
@@ -58,20 +51,19 @@ enum Line {
     },
 }
 
-/// As [`node`], with `client.mjs` and its packages in `folder`.
+// ANCHOR: node
+/// The stream, read by the page's `fetchEvents` in Node.js.
 ///
 /// # Errors
-/// As [`node`].
-// ANCHOR: node
-pub fn node_in(folder: &Path, url: &str, report: &mut Report) -> Outcome {
+/// If it gives up, or cannot be started: what is missing, and how to get it.
+pub fn node(request: &Request, report: &mut Report) -> Outcome {
     let mut command = Command::new("node");
-    command.arg(folder.join("client.mjs"));
-    command.args(["--json", "--until-stdin-closes"]);
+    command.args([SCRIPT, "--json", "--until-stdin-closes"]);
     if let Some(left) = report.left() {
         // It must not connect again while its last event is on the way here.
         command.arg(format!("--events={left}"));
     }
-    command.args(["--", url]);
+    command.args(flags(request)).args(["--", &request.url]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut node = Node(command.spawn().map_err(|e| not_started(&e))?);
     let output = node.0.stdout.take().ok_or("the client has no stdout")?;
@@ -102,6 +94,23 @@ pub fn node_in(folder: &Path, url: &str, report: &mut Report) -> Outcome {
     Ok(())
 }
 // ANCHOR_END: node
+
+/// What the client is told, for `client.mjs`.
+fn flags(request: &Request) -> [String; 4] {
+    let limit = |name: &str, limit: Option<Duration>| {
+        let ms = limit.map_or(0, |limit| limit.as_millis().max(1));
+        let unit = if ms == 0 { "" } else { "ms" };
+        format!("--{name}-timeout={ms}{unit}")
+    };
+    let statuses = request.retried_statuses.iter().map(u16::to_string);
+    let statuses = statuses.collect::<Vec<_>>().join(",");
+    [
+        format!("--last-event-id={}", request.last_event_id),
+        limit("head", request.head_timeout),
+        limit("idle", request.idle_timeout),
+        format!("--retry-on={statuses}"),
+    ]
+}
 
 /// The client's process. This process holds the other end of its stdin: when
 /// it ends, however it ends, the client does. Dropped, it is killed and
@@ -137,7 +146,7 @@ fn not_started(error: &io::Error) -> String {
         _ => format!("Node.js cannot be started ({error})"),
     };
     format!(
-        "{why}: install version 20 or newer (on Debian, apt install nodejs \
-         npm), {ELSE}"
+        "{why}: install version 20 or newer (on Debian, apt install \
+         nodejs), {ELSE}"
     )
 }

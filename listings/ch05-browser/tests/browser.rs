@@ -8,7 +8,10 @@ mod engine;
 mod page;
 
 use ch05_browser::server::Options;
-use contract::browser::{self, Browser, until};
+use contract::{
+    browser::{Browser, until},
+    needs::{self, Need},
+};
 use engine::{
     Server, lock,
     peer::{Answer, Peer, Request, STREAM, response},
@@ -450,8 +453,8 @@ fn seven_streams() {
 }
 
 fn main() -> ExitCode {
-    browser::run(
-        browser::missing(),
+    needs::run(
+        &[Need::Chromium],
         &contract::named![
             ends,
             wire,
@@ -462,6 +465,8 @@ fn main() -> ExitCode {
             page::refused,
             page::not_for_this_page,
             page::asks_first,
+            page::wakes,
+            page::faults,
             page::back_button,
             page::burst,
             page::no_end,

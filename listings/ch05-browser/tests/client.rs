@@ -31,8 +31,7 @@ fn without_node(args: &[&str]) -> Output {
 }
 
 const NO_NODE: &str = "there is no Node.js here: install version 20 or newer \
-    (on Debian, apt install nodejs npm), or take --client rust, which needs \
-    neither";
+    (on Debian, apt install nodejs), or take --client rust, which needs none";
 
 #[test]
 fn without_node_the_error_says_what_to_install() {

@@ -1,12 +1,15 @@
-//! The client in Node.js. Where there is none, or no packages, these tests
-//! are counted as ignored; with `CI` set they must run.
+//! The client in Node.js. Where that cannot be had these tests are counted as
+//! ignored; with `CI` set they must run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ch05_browser::client::node_in;
-use contract::{Process, Program, browser, chapter::Chapter, clients};
-use dashboard::Report;
+use contract::{
+    Process, Program,
+    chapter::Chapter,
+    clients,
+    needs::{self, Need},
+};
 use std::{
-    env, fs,
+    fs,
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -24,8 +27,8 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     Content-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
 fn main() -> ExitCode {
-    browser::run(
-        missing(),
+    needs::run(
+        &[Need::Node],
         &contract::named![
             the_client_keeps_the_contract,
             greetings_arrive,
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
             it_ends_as_the_stream_does,
             arguments_that_cannot_be_used_are_refused,
             a_reader_that_leaves_ends_it_quietly,
-            without_packages_it_says_how_to_install_them,
+            it_is_told_all_that_the_client_is,
             an_old_node_is_told,
             it_does_not_outlive_its_parent,
             it_ends_with_its_stdin_if_told,
@@ -44,54 +47,10 @@ fn main() -> ExitCode {
     )
 }
 
-fn missing() -> Option<&'static str> {
-    if env::var_os("CI").is_some() {
-        return None;
-    }
-    let node = Command::new("node").arg("--version").output();
-    let Some(version) =
-        node.ok().and_then(|it| String::from_utf8(it.stdout).ok())
-    else {
-        return Some("no node: install Node.js 20 or newer");
-    };
-    let major = version.trim_start_matches('v').split('.').next();
-    if major.and_then(|it| it.parse().ok()).is_none_or(|it: u32| it < 20) {
-        return Some("node is too old: install Node.js 20 or newer");
-    }
-    let package = Path::new(FOLDER).join("node_modules/eventsource");
-    (!package.exists())
-        .then_some("no packages: npm ci --prefix listings/ch05-browser/node")
-}
-
-/// What eventsource 4.1.1 does otherwise. Its parser is eventsource-parser.
-const EXEMPT: &[(&str, &str)] = &[
-    ("fixtures", PARSER),
-    ("fixtures-in-pieces", PARSER),
-    ("fixtures-in-chunks", PARSER),
-    ("fixtures-in-chunks-in-pieces", PARSER),
-    (
-        "last-event-id",
-        "an ID in a block without data is forgotten: only an event sets it",
-    ),
-];
-const PARSER: &str = "an event without an `id` line carries an empty last \
-    event ID, where the standard has the last one; and a CR ends its line \
-    only when another character comes";
-
 fn the_client_keeps_the_contract() {
     let program = Program::new(CHAPTER.exe).arg("client").arg("--client=node");
     let report = clients::check(&program, |_| true);
-    let table = report.to_string();
-    report.hold(EXEMPT).unwrap();
-    // Without the reasons: what a test and the page say of them is clearer.
-    let rows = table.lines().filter(|line| !line.starts_with(' '));
-    let command = "cargo run -p contract -- client target/debug/ch05-browser \
-                   client --client=node | grep -v '^ '";
-    CHAPTER.shows(
-        "contract-node",
-        command,
-        &rows.collect::<Vec<_>>().join("\n"),
-    );
+    report.hold(&[]).unwrap();
 }
 
 fn greetings_arrive() {
@@ -105,8 +64,8 @@ fn greetings_arrive() {
         assert!(line.ends_with(&format!(": Hello! This is event {event}")));
     }
     for part in [
-        &*format!("Connecting to {url}\nGET /events HTTP/1.1\n"),
-        "\naccept: text/event-stream\n",
+        &*format!("Connecting to {url}\nGET /events HTTP/1.1\nHost: "),
+        "\nAccept: text/event-stream\n",
         "\nHTTP/1.1 200 OK\n",
         "\ncontent-type: text/event-stream\n",
     ] {
@@ -128,7 +87,7 @@ fn nothing_is_missing_after_the_server_was_killed() {
     let addr = format!("127.0.0.1:{port}");
     let _server = CHAPTER.server_with(&addr, &["--every=50ms"]);
     let printed = client.read_to_end();
-    assert!(printed.contains("\nlast-event-id: "), "{printed}");
+    assert!(printed.contains("\nLast-Event-ID: "), "{printed}");
     let events = numbers(printed);
     let expected: Vec<_> = (events[0]..).take(100).collect();
     assert_eq!(events, expected);
@@ -178,13 +137,13 @@ fn it_ends_as_the_stream_does() {
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
             1,
-            "Non-200 status code (404)",
+            "the server answered with status 404, not 200",
         ),
         (
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\
              Content-Length: 0\r\n\r\n",
             1,
-            "Invalid content type, expected \"text/event-stream\"",
+            "the Content-Type is \"text/html\", not \"text/event-stream\"",
         ),
     ] {
         let url = scripted(response);
@@ -207,8 +166,9 @@ fn arguments_that_cannot_be_used_are_refused() {
         &["--nonsense"][..],
         &["--events", "0"],
         &["--events", "many"],
-        &["--silence", "0"],
-        &["--silence", "2147483648"],
+        &["--head-timeout", "1"],
+        &["--idle-timeout", "-1s"],
+        &["--retry-on", "200"],
         &["--last-event-id"],
         &["http://one", "http://two"],
     ] {
@@ -245,18 +205,41 @@ fn a_reader_that_leaves_ends_it_quietly() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
 
-fn without_packages_it_says_how_to_install_them() {
-    let folder = scratch("no-packages");
-    for name in ["client.mjs", "fetch.mjs", "package.json"] {
-        fs::copy(Path::new(FOLDER).join(name), folder.join(name)).unwrap();
+fn it_is_told_all_that_the_client_is() {
+    let said = "HTTP/1.1 503 S\r\nRetry-After: 1\r\nContent-Length: 4\r\n\
+        Connection: close\r\n\r\nsoon";
+    let stream = format!("{HEAD}retry: 1\nid: 8\ndata: a\n\n");
+    for which in ["node", "rust"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let mut client = Command::new(CHAPTER.exe);
+        client.args(["client", "--client", which, "--events=2", &url]);
+        client.args(["--last-event-id=-7", "--retry-on=429,503"]);
+        client.args(["--head-timeout=300ms", "--idle-timeout=400ms"]);
+        let child = client.stdout(Stdio::piped()).spawn().unwrap();
+        let mut ids = Vec::new();
+        let mut open = Vec::new();
+        for answer in [said, "", &stream, &stream] {
+            let (mut socket, head) = accept_head(&listener);
+            let line = |line: &&str| {
+                line.to_ascii_lowercase().starts_with("last-event-id: ")
+            };
+            ids.push(head.lines().find(line).unwrap()[15..].to_owned());
+            socket.write_all(answer.as_bytes()).unwrap();
+            if answer != said {
+                open.push(socket);
+            }
+        }
+        assert_eq!(ids, ["-7", "-7", "-7", "8"], "{which}");
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let said = "the server answered with status 503, not 200, and \
+                    Retry-After: 1s; it says: soon; reconnecting in 3.0s";
+        for told in [said, "no response came in time", "nothing came in time"] {
+            assert!(text.contains(told), "{which}, {told}: {text}");
+        }
     }
-    let mut report = Report::new(io::sink(), false, None);
-    let error = node_in(&folder, "http://127.0.0.1:1/", &mut report);
-    let error = error.unwrap_err().to_string();
-    let why = "npm's eventsource is not installed: run npm ci --prefix ";
-    assert!(error.starts_with(why), "{error}");
-    let end = "no-packages, or take --client rust, which needs neither";
-    assert!(error.ends_with(end), "{error}");
 }
 
 fn an_old_node_is_told() {
@@ -274,7 +257,7 @@ fn an_old_node_is_told() {
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         "ch05-browser: this is Node.js 18.20.4: install version 20 or newer, \
-         or take --client rust, which needs neither\n"
+         or take --client rust, which needs none\n"
     );
 }
 
@@ -365,6 +348,11 @@ fn ends_well(process: &mut Process) {
 
 /// The next connection, whose request has been read.
 fn accept(listener: &TcpListener) -> TcpStream {
+    accept_head(listener).0
+}
+
+/// The same, and the request's head.
+fn accept_head(listener: &TcpListener) -> (TcpStream, String) {
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut request = Vec::new();
@@ -373,7 +361,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
         stream.read_exact(&mut byte).unwrap();
         request.extend(byte);
     }
-    stream
+    (stream, String::from_utf8(request).unwrap())
 }
 
 /// Waits until the other side has closed this.

@@ -6,9 +6,12 @@
 mod engine;
 
 use ch05_browser::server::Options;
-use contract::browser::{self, Browser};
+use contract::{
+    browser::Browser,
+    needs::{self, Need},
+};
 use engine::{
-    NEVER, Server, WIDE, missing_node,
+    NEVER, Server, WIDE,
     model::{self, Back, Quirks},
     node, report,
     streams::{Reading, Stream, chars, fixtures, generated},
@@ -336,7 +339,10 @@ const RUN: &str = "
       const decode = (byte) => decoder.decode(Uint8Array.of(byte));
       const cut = Array.from(bytes, decode).flat();
       const whole = new Decoder().decode(bytes);
-      return { ...result, heard, whole, cut };
+      const all = { ...result, heard, whole, cut };
+      // As what JSON has, which is rounded: that is of no matter here.
+      return JSON.parse(JSON.stringify(all, (_, value) =>
+        typeof value === 'bigint' ? Number(value) : value));
     }));
 ";
 
@@ -473,8 +479,8 @@ fn lab() -> Server {
 }
 
 fn main() -> ExitCode {
-    browser::run_each([
-        ("chromium", browser::missing(), chromium as fn()),
-        ("npm", missing_node(), npm),
+    needs::run_each(&[
+        ("chromium", &[Need::Chromium], chromium),
+        ("npm", &[Need::Npm("listings/ch05-browser/node")], npm),
     ])
 }

@@ -213,6 +213,17 @@ async fn who_was_away_too_long_is_told_how_much_is_lost() {
         assert_eq!(number(&reader.event().await), next);
     }
 
+    // A page that opens another EventSource has the URL to say it with. When
+    // the browser reconnects that, its header is newer.
+    for (path, id, next) in [
+        (newest, String::new(), newest + 1),
+        (newest, format!("Last-Event-ID: {}\r\n", newest + 2), newest + 3),
+    ] {
+        let path = format!("/events?reader=a&after={path}");
+        let mut reader = server.open(&path, &id).await;
+        assert_eq!(number(&reader.event().await), next);
+    }
+
     // An ID that the clock never gave is none.
     for id in ["99999999999999999999", "5eed-7", "18446744073709551615"] {
         let id = format!("Last-Event-ID: {id}\r\n");

@@ -9,14 +9,14 @@
 // Many calls are for what they do to the page, not for their answer.
 #![allow(clippy::must_use_candidate)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Completion, Trial};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -33,64 +33,8 @@ pub mod keys {
     pub const ESCAPE: &str = "\u{e00c}";
 }
 
-/// Why a browser cannot be started here; `None` where it can, and also where
-/// the environment has `CI`, so that the tests fail there instead.
-#[must_use]
-pub fn missing() -> Option<&'static str> {
-    let found = Command::new("chromedriver")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    (found.is_err() && std::env::var_os("CI").is_none()).then_some(WANTED)
-}
-
-const WANTED: &str = "no chromedriver: install Debian's chromium-driver, \
-                      or your system's like it";
-
-/// These functions with their names, for [`run`](crate::browser::run).
-#[macro_export]
-macro_rules! named {
-    ($($test:path),* $(,)?) => { [$((stringify!($test), $test as fn())),*] };
-}
-
-/// Runs the tests of a target with `harness = false`, as the usual harness
-/// would. Where something is `missing`, they are counted as ignored, and the
-/// reason stands beside each.
-///
-/// ```no_run
-/// # fn page_loads() {}
-/// use contract::browser;
-///
-/// fn main() -> std::process::ExitCode {
-///     browser::run(browser::missing(), &contract::named![page_loads])
-/// }
-/// ```
-#[must_use]
-pub fn run(
-    missing: Option<&'static str>,
-    tests: &[(&'static str, fn())],
-) -> ExitCode {
-    run_each(tests.iter().map(|&(name, test)| (name, missing, test)))
-}
-
-/// A test: its name, what it needs and lacks, if anything, and what it does.
-pub type Test = (&'static str, Option<&'static str>, fn());
-
-/// As [`run`], for tests that need different things.
-#[must_use]
-pub fn run_each(tests: impl IntoIterator<Item = Test>) -> ExitCode {
-    let tests = tests.into_iter().map(|(name, missing, test)| {
-        Trial::ignorable_test(name, move || {
-            if let Some(missing) = missing {
-                return Ok(Completion::ignored_with(missing));
-            }
-            test();
-            Ok(Completion::Completed)
-        })
-    });
-    libtest_mimic::run(&Arguments::from_args(), tests.collect()).exit_code()
-}
+const WANTED: &str = "install Chromium and its driver, both of one version \
+    (on Debian, apt install chromium chromium-driver)";
 
 /// One browser with a profile of its own, which ends with this value. A
 /// command goes to the current tab, and in it to the current frame.
@@ -104,7 +48,7 @@ pub struct Browser {
 }
 
 /// A driver that writes below that folder, and its port.
-fn driver(folder: &Path) -> (Child, u16) {
+fn driver(folder: &Path) -> Result<(Child, u16), String> {
     // It takes any free port of IPv4, then that of IPv6, and ends where the
     // other is taken.
     for _ in 0..5 {
@@ -112,35 +56,68 @@ fn driver(folder: &Path) -> (Child, u16) {
             .arg("--port=0")
             // It leaves files there, and the profile.
             .env("TMPDIR", folder)
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect(WANTED);
-        let mut output = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = output.by_ref().map_while(Result::ok).find_map(|line| {
-            let rest = line.split_once("successfully on port ")?.1;
-            rest.trim_end_matches('.').parse().ok()
+            .map_err(|error| match error.kind() {
+                ErrorKind::NotFound => "no chromedriver".to_owned(),
+                _ => format!("chromedriver does not start ({error})"),
+            })?;
+        let output = driver.stdout.take().unwrap();
+        let (send, port) = mpsc::channel();
+        // It must not stop at a full pipe, or die of a closed one.
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Some((_, rest)) =
+                    line.split_once("successfully on port ")
+                    && let Ok(port) = rest.trim_end_matches('.').parse()
+                {
+                    // Whoever waited may have given up.
+                    let _ = send.send(port);
+                }
+            }
         });
-        if let Some(port) = port {
-            // It must not stop at a full pipe, or die of a closed one.
-            thread::spawn(move || output.for_each(drop));
-            return (driver, port);
+        match port.recv_timeout(PATIENCE) {
+            Ok(port) => return Ok((driver, port)),
+            Err(RecvTimeoutError::Disconnected) => {
+                driver.wait().unwrap();
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                driver.kill().unwrap();
+                driver.wait().unwrap();
+                break;
+            }
         }
-        driver.wait().unwrap();
     }
-    panic!("chromedriver ends before it has a port")
+    Err("chromedriver tells no port".to_owned())
 }
 
 impl Browser {
-    /// Starts it without a window; [`missing`] tells beforehand whether that
-    /// can be.
+    /// Starts it without a window. [`Need::Chromium`](crate::needs::Need)
+    /// tells beforehand whether that can be.
     #[must_use]
     pub fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let (driver, port) = driver(folder.path());
+        Self::try_start().unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// As [`start`](Self::start).
+    ///
+    /// # Errors
+    /// If there is no driver, no browser, or none that this driver can drive;
+    /// with what to install, in one line.
+    pub fn try_start() -> Result<Self, String> {
+        let wanted = |why: String| {
+            let lines: Vec<_> = why.split_whitespace().collect();
+            let line: String = lines.join(" ").chars().take(300).collect();
+            format!("{line}: {WANTED}")
+        };
+        let folder = TempDir::new()
+            .map_err(|error| format!("no folder for a browser: {error}"))?;
+        let (driver, port) = driver(folder.path()).map_err(wanted)?;
         let session = String::new();
         let mut browser = Self { driver, port, session, _folder: folder };
-        let answer = browser.send(
+        let answer = browser.exchange(
             "POST",
             "",
             &json!({
@@ -157,9 +134,12 @@ impl Browser {
                 } }
             }),
         );
+        let answer = answer
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(|why| wanted(format!("no browser ({why})")))?;
         let id = answer["sessionId"].as_str().unwrap();
         browser.session = format!("/{id}");
-        browser
+        Ok(browser)
     }
 
     /// Sends any command of `WebDriver`: `path` follows `/session/ID`. The
@@ -176,37 +156,48 @@ impl Browser {
         path: &str,
         body: &Value,
     ) -> Result<Value, String> {
+        self.exchange(method, path, body).unwrap()
+    }
+
+    /// As [`ask`](Self::ask), if the driver answers.
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> io::Result<Result<Value, String>> {
         let (body, port) = (body.to_string(), self.port);
         let length = body.len();
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         write!(
             stream,
             "{method} /session{}{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
              Connection: close\r\nContent-Length: {length}\r\n\r\n{body}",
             self.session
-        )
-        .unwrap();
+        )?;
         // The driver keeps connections open whatever one asks for.
         let mut stream = BufReader::new(stream);
         let (mut head, mut length) = (String::new(), 0);
         while !head.ends_with("\r\n\r\n") {
             let start = head.len();
-            assert_ne!(stream.read_line(&mut head).unwrap(), 0, "{head}");
+            if stream.read_line(&mut head)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
             let line = head[start..].to_ascii_lowercase();
             if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
+                length = value.trim().parse().map_err(io::Error::other)?;
             }
         }
         let mut answer = vec![0; length];
-        stream.read_exact(&mut answer).unwrap();
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        stream.read_exact(&mut answer)?;
+        let answer: Value = serde_json::from_slice(&answer)?;
         let value = &answer["value"];
-        if head.contains(" 200 ") {
+        Ok(if head.contains(" 200 ") {
             Ok(value.clone())
         } else {
             Err(format!("{}: {}", value["error"], value["message"]))
-        }
+        })
     }
 
     /// Sends a command of the `DevTools` protocol to the current tab.
@@ -402,13 +393,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ends the browser; the driver's own end would leave it running. A
-        // second panic while one unwinds would end the process at once.
-        let sent =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                self.ask("DELETE", "", &json!({}))
-            }));
-        drop(sent);
+        // Ends the browser; the driver's own end would leave it running.
+        let _: Result<_, _> = self.exchange("DELETE", "", &json!({}));
         let _: Result<_, _> = self.driver.kill();
         let _: Result<_, _> = self.driver.wait();
     }

@@ -9,6 +9,7 @@
 //! - [`clients`]: the checks of a client program
 //! - [`chapter`]: what the tests of every chapter have in common
 //! - [`browser`]: a real browser, for tests of pages
+//! - [`needs`]: what a test needs, fetched or told
 //! - [`transcript`]: holds the committed output of programs true
 //! - [`Program`], [`Process`]: what is checked, and one run of it
 //! - [`http`]: the peer
@@ -20,6 +21,7 @@ pub mod browser;
 pub mod chapter;
 pub mod clients;
 pub mod http;
+pub mod needs;
 mod process;
 mod report;
 pub mod servers;

@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use contract::browser::{self, Browser, keys, until};
+use contract::browser::{Browser, keys, until};
+use contract::needs::{self, Need};
 use serde_json::json;
 
 const PAGE: &str = "data:text/html,<title>Page</title>
@@ -87,8 +88,8 @@ fn a_test_reads_the_console_once() {
 }
 
 fn main() -> ExitCode {
-    browser::run(
-        browser::missing(),
+    needs::run(
+        &[Need::Chromium],
         &contract::named![
             a_test_sees_and_does_what_a_reader_does,
             a_test_chooses_the_screen_and_the_network,

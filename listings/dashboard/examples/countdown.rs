@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::sync::mpsc::RecvTimeoutError;
 
-use dashboard::{Chapter, Outcome, Report, Server, say};
+use dashboard::{Chapter, Outcome, Report, Request, Server, say};
 
 fn main() -> ExitCode {
     dashboard::main(&Chapter {
@@ -34,7 +34,8 @@ fn server(server: Server) -> io::Result<()> {
     Ok(())
 }
 
-fn client(request: &dashboard::Request, report: &mut Report) -> Outcome {
+fn client(request: &Request, report: &mut Report) -> Outcome {
+    let url = &request.url;
     let addr = url.trim_start_matches("http://").trim_end_matches("/events");
     report.note(format_args!("Connecting to {addr}"));
     let stream = BufReader::new(TcpStream::connect(addr)?);

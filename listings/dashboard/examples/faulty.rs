@@ -3,15 +3,16 @@
 //! dashboard panics once the connection to that address is cut; with
 //! `STUBBORN` set, the server ignores its stop signal; with `FLOOD` set, both
 //! roles print more than any pipe holds; with `LINES` set, the server prints
-//! so many lines and fails.
+//! so many lines and fails; with `LAST` set, both fail with those words; with
+//! `LINE` set, the client prints that; with `REQUEST` set, what it is given.
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::{env, thread};
 
-use dashboard::{Chapter, Outcome, Report, Server, run_under, say};
+use dashboard::{Chapter, Outcome, Report, Request, Server, run_under, say};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
@@ -47,6 +48,9 @@ fn server(server: Server) -> io::Result<()> {
         (1..=lines).for_each(|n| say(format_args!("Line {n}")));
         return Err(io::Error::other("no more lines"));
     }
+    if let Ok(words) = env::var("LAST") {
+        return Err(io::Error::other(words));
+    }
     if env::var_os("FLOOD").is_some() {
         say(flood());
     }
@@ -57,7 +61,18 @@ fn server(server: Server) -> io::Result<()> {
     Ok(())
 }
 
-fn client(_url: &str, report: &mut Report) -> Outcome {
+fn client(request: &Request, report: &mut Report) -> Outcome {
+    if env::var_os("REQUEST").is_some() {
+        report.note(format_args!("{request:?}"));
+        return Ok(());
+    }
+    if let Ok(words) = env::var("LAST") {
+        return Err(words.into());
+    }
+    if let Ok(line) = env::var("LINE") {
+        io::stdout().write_all(line.as_bytes())?;
+        return Ok(());
+    }
     let _ = report.event("message", "ready", "1");
     if env::var_os("FLOOD").is_some() {
         report.note(flood());

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Between two looks at something that is about to end.
 const STEP: Duration = Duration::from_millis(10);
 /// Bytes of one line that are shown.
-const MAX_LINE: u64 = 4096;
+const MAX_LINE: usize = 4096;
 
 /// A running process. Dropping it stops the process and waits for its end.
 pub(crate) struct Child {
@@ -129,19 +129,25 @@ fn exit(ended: io::Result<ExitStatus>) -> Exit {
 fn read(side: Side, output: PipeReader, inputs: &SyncSender<Input>) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
+    // Whatever is cut here ends behind what is shown, character or not.
+    let most = MAX_LINE as u64 + 4;
     loop {
         line.clear();
-        match output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
+        match output.by_ref().take(most).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        let whole = line.pop_if(|last| *last == b'\n').is_some();
-        let mut text = String::from_utf8_lossy(&line).into_owned();
-        if !whole && output.skip_until(b'\n').unwrap_or(0) > 0 {
-            text.push_str(" [cut]");
+        let is_whole = line.pop_if(|last| *last == b'\n').is_some();
+        if !is_whole && output.skip_until(b'\n').is_err() {
+            return;
         }
+        let mut text = String::from_utf8_lossy(&line).into_owned();
         if text.ends_with('\r') {
             text.pop();
+        }
+        if text.len() > MAX_LINE {
+            text.truncate(text.floor_char_boundary(MAX_LINE));
+            text.push_str(" [cut]");
         }
         if inputs.send(Input::Line(side, text)).is_err() {
             return;

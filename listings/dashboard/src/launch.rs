@@ -295,7 +295,7 @@ fn plain(
                     running += 1;
                     next = Some(children.start(Side::Client, url));
                 }
-                end = print(side, &visible(&line));
+                end = print(side, &line);
             }
             Input::Ended(side, exit) => {
                 running -= 1;
@@ -326,7 +326,7 @@ fn plain(
 /// `head` does, is no failure.
 fn print(side: Side, line: &str) -> Option<Result<ExitCode, String>> {
     let mut out = io::stdout().lock();
-    let written = writeln!(out, "{} | {line}", side.name());
+    let written = writeln!(out, "{} | {}", side.name(), visible(line));
     match written.and_then(|()| out.flush()) {
         Ok(()) => None,
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {

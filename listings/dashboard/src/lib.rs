@@ -37,11 +37,17 @@ use clap::{
 pub use report::Report;
 pub use say::say;
 
+use report::visible;
+
 /// How long a server may take to return once it was told to stop.
 const GRACE: Duration = Duration::from_millis(900);
 
 /// How long a process that could end waits for whoever reads what it printed.
 const UNREAD: Duration = Duration::from_millis(200);
+
+/// The longest last event ID, in bytes. Servers limit the head of a request,
+/// often to 8 KiB in all.
+const MAX_ID: usize = 4096;
 
 /// The flag that tells one client of several.
 const CLIENT: &str = "client";
@@ -152,20 +158,21 @@ enum Role {
             long,
             value_name = "ID",
             default_value = "",
-            hide_default_value = true
+            hide_default_value = true,
+            value_parser = event_id
         )]
         last_event_id: String,
-        /// How long the head of a response may take; 0 for any time
+        /// Limit for a response's head; 0: none
         #[arg(long, value_name = "TIME", default_value = "30s",
               value_parser = limit)]
         head_timeout: Duration,
-        /// How long a stream may be silent; 0 for any time
+        /// Limit for silence in a stream; 0: none
         #[arg(long, value_name = "TIME", default_value = "1m",
               value_parser = limit)]
         idle_timeout: Duration,
-        /// Come back also from these statuses, such as 429,502,503,504
+        /// Statuses to come back from, such as 429,502,503,504
         #[arg(long, value_name = "STATUS,…", value_delimiter = ',',
-              value_parser = clap::value_parser!(u16).range(400..600))]
+              value_parser = clap::value_parser!(u16).range(400..=599))]
         retry_on: Vec<u16>,
         #[arg(long, hide = true)]
         until_stdin_closes: bool,
@@ -184,10 +191,16 @@ struct Serve {
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|e| e.to_string())?;
+    let time = limit(text)?;
     if time.is_zero() {
         return Err("must be longer than zero, such as 500ms or 2s".into());
     }
+    Ok(time)
+}
+
+/// A time, or zero for none.
+fn limit(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|e| e.to_string())?;
     // Room for `Instant::now() + time` on every platform.
     if time > Duration::from_hours(24) {
         return Err("must be at most one day".into());
@@ -195,9 +208,20 @@ fn interval(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-/// As [`interval`], and zero for none.
-fn limit(text: &str) -> Result<Duration, String> {
-    if text == "0" { Ok(Duration::ZERO) } else { interval(text) }
+/// An ID that a request can hold: a client that left one out would start
+/// somewhere else and not say so.
+fn event_id(text: &str) -> Result<String, String> {
+    if text.len() > MAX_ID {
+        return Err(format!("must be at most {MAX_ID} bytes"));
+    }
+    // RFC 9110 §5.5.
+    if text.contains(|c: char| c.is_ascii_control() && c != '\t') {
+        return Err("must have no control characters".into());
+    }
+    if text.trim_matches([' ', '\t']) != text {
+        return Err("must not begin or end with white space".into());
+    }
+    Ok(text.into())
 }
 
 fn at_least_one(text: &str) -> Result<NonZeroU64, String> {
@@ -243,13 +267,7 @@ pub fn run_under(
     let (cli, client) = match parse(chapter, prefix, args) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Nobody is left to tell when this write fails.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return refuse(&error);
         }
     };
     let outcome = match cli.role {
@@ -365,10 +383,12 @@ fn parse(
 /// then no such flag.
 fn which_client(chapter: &Chapter) -> Arg {
     let names = chapter.clients.iter().map(|(name, _)| *name);
+    let list = names.clone().collect::<Vec<_>>().join(", ");
     Arg::new(CLIENT)
         .long(CLIENT)
         .value_name("NAME")
-        .help("Which client")
+        .help(format!("Which client: {list}"))
+        .hide_possible_values(true)
         .value_parser(PossibleValuesParser::new(names.clone()))
         .default_values(names.take(1))
 }
@@ -378,9 +398,28 @@ fn named_client(matches: &ArgMatches) -> Option<String> {
     matches.try_get_one(CLIENT).ok().flatten().cloned()
 }
 
-/// Like `eprintln!`, which panics when stderr is closed.
+/// Prints the help that was asked for, or what is wrong with the arguments.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // clap's own `print` quotes an argument as it came.
+    let text: String = error
+        .to_string()
+        .lines()
+        .flat_map(|line| [visible(line), "\n".into()])
+        .collect();
+    // Nobody is left to tell when this write fails.
+    if error.use_stderr() {
+        let _ = io::stderr().write_all(text.as_bytes());
+        ExitCode::from(2)
+    } else {
+        let _ = io::stdout().write_all(text.as_bytes());
+        ExitCode::SUCCESS
+    }
+}
+
+/// Like `eprintln!`, which panics when stderr is closed. The line may quote
+/// what a peer sent or somebody typed.
 fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", visible(&line.to_string()));
 }
 
 /// Complains, but ends all the same when nobody reads that: often stderr goes

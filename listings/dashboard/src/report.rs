@@ -1,5 +1,5 @@
-//! What a role prints: one line at a time, at once, and never a byte that the
-//! reader's terminal would obey.
+//! What a role prints: one line at a time, at once, and never a character that
+//! the reader's terminal would obey.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -10,20 +10,47 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 // ANCHOR: visible
-/// `text` with every character that drives a terminal written as an escape:
-/// the C0 and C1 controls, and those that turn the direction of writing.
+/// Whether a character drives a terminal, or hides in it.
+fn drives(c: char) -> bool {
+    // C0, DEL and C1: U+009B alone begins a sequence, as ESC [ does.
+    c.is_control()
+        || matches!(c,
+            // Marks that turn the direction of writing, and U+2028 and
+            // U+2029, which end a line or a paragraph.
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            // More of these, and what has no width: U+200B, U+FEFF,
+            // operators, annotations, and in plane 14 tags, which spell
+            // ASCII. Joiners and U+FE00..FE0F stay: Persian and emoji need
+            // them.
+            | '\u{2060}'..='\u{206f}' | '\u{200b}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// `text` with every character that drives a terminal written as an escape,
+/// such as `\u{1b}`.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    let drives = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    escaped(text, |shown, c| shown.extend(c.escape_default()))
+}
+
+/// The same for a line of JSON, so that whoever parses it gets the same
+/// values: outside strings JSON has none of these characters, and within them
+/// an escape is UTF-16, two for a character above U+FFFF (RFC 8259 §7).
+fn visible_json(line: &str) -> Cow<'_, str> {
+    escaped(line, |shown, c| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
+    })
+}
+
+fn escaped(text: &str, escape: fn(&mut String, char)) -> Cow<'_, str> {
     if !text.contains(drives) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         if drives(c) {
-            shown.extend(c.escape_default());
+            escape(&mut shown, c);
         } else {
             shown.push(c);
         }
@@ -50,6 +77,10 @@ enum Json<'a> {
 
 /// What a client tells the person or program that runs it: text, or with
 /// `--json` one object a line. Each line is flushed at once.
+///
+/// An event reads `Received event ID (TYPE): DATA`, with its further lines of
+/// data indented and nothing trimmed. Whatever drives a terminal is escaped:
+/// as `\u{1b}` in text, as `\u001b` in JSON, which keeps its value.
 pub struct Report {
     out: Box<dyn Write + Send>,
     json: bool,
@@ -165,7 +196,7 @@ impl Report {
     fn write_json(&mut self, object: &Json) {
         if self.json {
             match serde_json::to_string(object) {
-                Ok(line) => self.write(&line),
+                Ok(line) => self.write(&visible_json(&line)),
                 Err(error) => self.lose(error.into()),
             }
         }
@@ -192,6 +223,8 @@ impl Report {
     }
 }
 
+/// Without an ID that is empty, without the type `message`, and with nothing
+/// behind the colon where the data is empty.
 fn event_text(event_type: &str, data: &str, id: &str) -> String {
     let mut text = String::from("Received event");
     if !id.is_empty() {
@@ -201,10 +234,12 @@ fn event_text(event_type: &str, data: &str, id: &str) -> String {
         let _ = write!(text, " ({})", visible(event_type));
     }
     text.push(':');
+    if data.is_empty() {
+        return text;
+    }
     for (n, line) in data.split('\n').enumerate() {
         text.push_str(if n == 0 { " " } else { "\n    " });
         text.push_str(&visible(line));
     }
-    text.truncate(text.trim_end().len());
     text
 }

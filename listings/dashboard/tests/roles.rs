@@ -3,14 +3,14 @@
 
 mod common;
 
-use std::io::{self, BufRead, BufReader, PipeReader, Read};
+use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{
     Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output,
     Stdio,
 };
 
-use common::{DEADLINE, example, wait_for};
+use common::{DEADLINE, example, transcript, wait_for};
 
 fn clock(args: &[&str]) -> Output {
     Command::new(example("clock")).args(args).output().unwrap()
@@ -210,6 +210,20 @@ fn wrong_arguments_are_refused_with_2() {
         (&["--every", "2days"], "at most one day"),
         (&["client", "--events", "0"], "at least 1"),
         (&["client", "--events", "many"], "not a number"),
+        (&["client", "--head-timeout", "2"], "time unit needed"),
+        (&["client", "--head-timeout", "-1s"], "unexpected argument '-1'"),
+        (&["client", "--idle-timeout", "soon"], "expected number"),
+        (&["client", "--idle-timeout", "25h"], "at most one day"),
+        (&["client", "--idle-timeout", ""], "value was empty"),
+        (&["client", "--retry-on", "200"], "200 is not in 400..=599"),
+        (&["client", "--retry-on", "600"], "600 is not in 400..=599"),
+        (&["client", "--retry-on", "503,never"], "invalid digit"),
+        (&["client", "--retry-on", ""], "cannot parse integer from empty"),
+        (&["client", "--last-event-id", "a\nb"], "no control characters"),
+        (&["client", "--last-event-id", "a "], "begin or end with white"),
+        (&["client", "--last-event-id", &"x".repeat(4097)], "at most 4096"),
+        (&["server", "--retry-on", "503"], "unexpected argument"),
+        (&["--last-event-id", "5"], "unexpected argument"),
         (&["server", "--addr", "here"], "invalid socket address"),
         (&["server", "--max-readers", "0"], "from 1 to 1000000"),
         (&["server", "--max-readers", "1000001"], "from 1 to 1000000"),
@@ -227,6 +241,155 @@ fn wrong_arguments_are_refused_with_2() {
     }
 }
 
+/// What a client is given for these arguments.
+fn given(args: &[&str]) -> String {
+    let output = Command::new(example("faulty"))
+        .args(["play", "faulty", "client"])
+        .args(args)
+        .env("REQUEST", "1")
+        .output()
+        .unwrap();
+    assert_eq!(text(output.stderr), "", "{args:?}");
+    text(output.stdout)
+}
+
+#[test]
+fn a_client_is_given_what_was_asked_for() {
+    let url = "http://127.0.0.1:0/events";
+    let request = |id: &str, head: &str, idle: &str, statuses: &str| {
+        format!(
+            "Request {{ url: \"{url}\", last_event_id: \"{id}\", \
+             head_timeout: {head}, idle_timeout: {idle}, \
+             retried_statuses: [{statuses}] }}\n"
+        )
+    };
+    let (head, idle) = ("Some(30s)", "Some(60s)");
+    assert_eq!(given(&[]), request("", head, idle, ""));
+    for id in ["5eed-7", "-1", "a\tb", "Zoë 界", &"x".repeat(4096)] {
+        let expected = request(&id.replace('\t', "\\t"), head, idle, "");
+        assert_eq!(given(&[&format!("--last-event-id={id}")]), expected);
+    }
+    for none in ["0", "0s", "0ms"] {
+        let args = ["--head-timeout", none, "--idle-timeout", none];
+        assert_eq!(given(&args), request("", "None", "None", ""));
+    }
+    let args = ["--head-timeout=1500ms", "--idle-timeout=1day"];
+    assert_eq!(given(&args), request("", "Some(1.5s)", "Some(86400s)", ""));
+    for args in [
+        &["--retry-on", "429,502,503,504"][..],
+        &["--retry-on", "429", "--retry-on=502,503,504"],
+    ] {
+        assert_eq!(given(args), request("", head, idle, "429, 502, 503, 504"));
+    }
+}
+
+/// Sequences, in 7 and in 8 bits, and marks; and how text shows them.
+const HOSTILE: &str =
+    "\x1b[2J\u{9b}2J\x7f\u{202e}\u{2066}\u{2028}\u{85}\u{feff}é";
+const SHOWN: &str =
+    r"\u{1b}[2J\u{9b}2J\u{7f}\u{202e}\u{2066}\u{2028}\u{85}\u{feff}é";
+
+#[test]
+fn what_a_peer_sends_is_escaped() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    for (args, hostile) in [
+        (&["client", "--events=1", &url][..], SHOWN),
+        (
+            &["client", "--events=1", "--json", &url],
+            r"\u001b[2J\u009b2J\u007f\u202e\u2066\u2028\u0085\ufeffé",
+        ),
+    ] {
+        let client = Role::clock(args);
+        let (mut stream, _) = listener.accept().unwrap();
+        writeln!(stream, "{HOSTILE}").unwrap();
+        let output = rest(client);
+        let last = output.lines().last().unwrap();
+        let expected = if args.contains(&"--json") {
+            format!(
+                r#"{{"kind":"event","type":"message","data":"Tick {hostile}","id":"{hostile}"}}"#
+            )
+        } else {
+            format!("Received event {hostile}: Tick {hostile}")
+        };
+        assert_eq!(last, expected);
+    }
+}
+
+/// All that a role prints until it ends by itself, with success.
+fn rest(mut role: Role) -> String {
+    let mut text = String::new();
+    role.output.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(role.end().success(), "{text}");
+    text
+}
+
+#[test]
+fn what_a_program_fails_with_is_escaped() {
+    for role in ["client", "server"] {
+        let output = Command::new(example("faulty"))
+            .args(["play", "faulty", role])
+            .env("LAST", HOSTILE)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(text(output.stderr), format!("faulty: {SHOWN}\n"));
+    }
+}
+
+#[test]
+fn an_argument_that_is_refused_is_quoted_escaped() {
+    for args in [
+        &["server", "--addr", HOSTILE][..],
+        &["server", "--every", HOSTILE],
+        &["server", "--every", &format!("5{HOSTILE}")],
+        &["server", &format!("--{HOSTILE}")],
+        &["client", "--retry-on", HOSTILE],
+        &["client", "--last-event-id", HOSTILE],
+        &["client", "--client", HOSTILE],
+        &["client", "http://127.0.0.1:0/", HOSTILE],
+        &[HOSTILE],
+    ] {
+        let output = clock(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let errors = text(output.stderr);
+        assert!(errors.contains(SHOWN), "{errors:?}");
+        for c in HOSTILE.chars().filter(|c| !"[2Jé".contains(*c)) {
+            assert!(!errors.contains(c), "{c:?} in {errors:?}");
+        }
+    }
+}
+
+/// Side by side, whatever a process prints: here not by way of a report.
+#[test]
+fn a_line_of_a_process_is_escaped_and_cut_between_characters() {
+    let client = |line: &str| {
+        let mut command = Command::new(example("faulty"));
+        let both =
+            Role::start(command.args(["play", "faulty"]).env("LINE", line));
+        let text = rest(both);
+        let mut lines =
+            text.lines().filter_map(|l| l.strip_prefix("client | "));
+        assert!(lines.next().unwrap().starts_with("-- started"), "{text}");
+        lines.next().unwrap().to_string()
+    };
+    assert_eq!(client(&format!("{HOSTILE}\n")), SHOWN);
+    let fits = "x".repeat(4096);
+    for end in ["", "\n", "\r\n"] {
+        assert_eq!(client(&format!("{fits}{end}")), fits, "{end:?}");
+        assert_eq!(client(&format!("{fits}x{end}")), format!("{fits} [cut]"));
+    }
+    // The cut goes through each place of a character of 4, 3 and 2 bytes.
+    for (c, length) in [('👍', 4), ('界', 3), ('é', 2)] {
+        for before in 0..length {
+            let line = "x".repeat(before) + &c.to_string().repeat(4096);
+            let kept = (4096 - before) / length;
+            let kept = "x".repeat(before) + &c.to_string().repeat(kept);
+            assert_eq!(client(&line), format!("{kept} [cut]"));
+        }
+    }
+}
+
 #[test]
 fn help_names_the_roles_and_their_defaults() {
     let output = clock(&["--help"]);
@@ -237,8 +400,10 @@ fn help_names_the_roles_and_their_defaults() {
     let help = text(clock(&["client", "--help"]).stdout);
     assert!(help.contains("[default: http://127.0.0.1:9000/events]"), "{help}");
     assert!(!help.contains("until-stdin-closes"), "{help}");
-    let clients = "[default: patient] [possible values: patient, hasty]";
+    let clients = "Which client: patient, hasty [default: patient]";
     assert!(help.contains(clients), "{help}");
+    let command = "$ cargo run -p dashboard --example clock -- client --help";
+    transcript("client-help.txt", &format!("{command}\n{help}"));
 
     let output = Command::new(example("faulty"))
         .args(["play", "faulty", "--help"])

@@ -2,10 +2,10 @@
 //! on ratatui's `TestBackend`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::Path;
-use std::{env, fs};
+mod common;
 
-use dashboard::scrollback::MAX_LINES;
+use common::transcript;
+use dashboard::scrollback::{MAX_LINES, Scrollback};
 use dashboard::state::{Effect, Exit, Input, Life, Side, State, update};
 use dashboard::view::view;
 use ratatui::Terminal;
@@ -169,17 +169,6 @@ fn the_picture_in_the_book() {
     transcript("dashboard.txt", &picture);
 }
 
-fn transcript(name: &str, text: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
-    let path = folder.join(name);
-    if env::var_os("UPDATE_TRANSCRIPTS").is_some() {
-        assert!(env::var_os("CI").is_none(), "CI rewrites no transcript");
-        fs::write(&path, text).unwrap();
-    }
-    let kept = fs::read_to_string(&path).unwrap();
-    assert_eq!(kept, text, "UPDATE_TRANSCRIPTS=1 rewrites {}", path.display());
-}
-
 #[test]
 fn narrow_panes_stack() {
     let mut script = Script::running(50, 14);
@@ -252,8 +241,51 @@ fn long_lines_wrap_after_a_space_and_within_a_long_word() {
 #[test]
 fn output_cannot_drive_the_terminal() {
     let mut script = Script::running(80, 24);
-    script.server("a\x1b[2Jb\u{9b}c\u{202e}d\te");
-    script.shows(r"a\u{1b}[2Jb\u{9b}c\u{202e}d\te");
+    script.server("a\x1b[2Jb\u{9b}c\u{202e}d\te\u{200b}f\u{85}");
+    script.shows(r"┃a\u{1b}[2Jb\u{9b}c\u{202e}d\te\u{200b}┃");
+    script.shows(r"┃f\u{85} ");
+}
+
+/// What is one character for a reader: two columns each, or several code
+/// points, or no column at all.
+const CHARACTERS: [&str; 8] =
+    ["界", "👍🏽", "👩‍👩‍👧", "e\u{301}\u{327}", "🇩🇪", "ที่", "x", " \u{301}"];
+
+#[test]
+fn rows_are_cut_between_characters() {
+    for width in 1..40 {
+        for shift in 0..CHARACTERS.len() {
+            let mut line = CHARACTERS.repeat(4);
+            line.rotate_left(shift);
+            let mut text = Scrollback::default();
+            text.push(&line.concat());
+            let mut expected = line.iter();
+            for row in text.rows(width, u16::MAX) {
+                assert!(!row.is_empty());
+                let mut rest = row;
+                while !rest.is_empty() {
+                    let next = expected.next().unwrap();
+                    rest = rest.strip_prefix(next).unwrap();
+                }
+            }
+            assert_eq!(expected.next(), None, "nothing is lost");
+        }
+    }
+}
+
+#[test]
+fn each_character_is_drawn_at_any_width() {
+    for width in [2, 3, 5, 8, 13] {
+        let mut script = Script::running(width + 2, 200);
+        let line = CHARACTERS.concat().repeat(4);
+        script.server(&line);
+        // The second cell of a wide character is empty.
+        let screen = script.screen();
+        let drawn: String =
+            screen.chars().filter(|c| !" \n┃┏┓┗┛━".contains(*c)).collect();
+        let expected: String = line.chars().filter(|c| *c != ' ').collect();
+        assert!(drawn.contains(&expected), "{width}:\n{screen}");
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@
 //! curl -sN URL | cargo run -q -p event-stream --example decode
 //! ```
 
-use event_stream::{Decoder, Item};
+use event_stream::{Decoder, Item, drives_a_terminal};
 use serde_json::Value;
 use std::{
     error::Error,
+    fmt::Write as _,
     io::{self, Read, Write},
     process::ExitCode,
 };
@@ -54,20 +55,37 @@ fn to_json(item: &Item<&str>) -> String {
     match *item {
         Item::Event(event) => format!(
             r#"{{"kind":"event","type":{},"data":{},"id":{}}}"#,
-            Value::from(event.event_type),
-            Value::from(event.data),
-            Value::from(event.last_event_id),
+            string(event.event_type),
+            string(event.data),
+            string(event.last_event_id),
         ),
         Item::Comment(text) => {
-            format!(r#"{{"kind":"comment","text":{}}}"#, Value::from(text))
+            format!(r#"{{"kind":"comment","text":{}}}"#, string(text))
         }
         Item::ReconnectionTime(time) => {
             format!(r#"{{"kind":"retry","ms":{}}}"#, time.as_millis())
         }
         Item::LastEventId(id) => {
-            format!(r#"{{"kind":"id","id":{}}}"#, Value::from(id))
+            format!(r#"{{"kind":"id","id":{}}}"#, string(id))
         }
     }
+}
+
+/// A string of JSON, which is not for parsers alone: curl and this tool meet
+/// in a terminal. JSON itself escapes no character above U+001F.
+fn string(text: &str) -> String {
+    let mut json = String::new();
+    for c in Value::from(text).to_string().chars() {
+        if drives_a_terminal(c) {
+            // In UTF-16: two of them for a character above U+FFFF.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(json, "\\u{unit:04x}");
+            }
+        } else {
+            json.push(c);
+        }
+    }
+    json
 }
 
 /// `decode | head -1` closes our stdout: that is the end, and no failure.

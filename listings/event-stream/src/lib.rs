@@ -39,7 +39,7 @@ pub use decoder::{
 pub use event::{Comment, Event, FieldError, HEARTBEAT, Retry};
 pub use history::{Entry, Gap, History};
 pub use reconnection::{Reconnection, Verdict};
-pub use response::{Failure, Refusal};
+pub use response::{Failure, Refusal, drives_a_terminal};
 #[cfg(feature = "stream")]
 pub use stream::{Items, ItemsError};
 

@@ -5,7 +5,7 @@ use alloc::{
     borrow::ToOwned,
     string::{String, ToString},
 };
-use core::{error::Error, fmt, str, time::Duration};
+use core::{error::Error, fmt, time::Duration};
 
 // ANCHOR: failure
 /// Why a response is not an event stream.
@@ -59,12 +59,13 @@ impl Refusal {
     #[must_use]
     pub fn new(failure: Failure, body: &[u8]) -> Self {
         let kept = &body[..body.len().min(Self::MAX_BODY)];
-        // A character that the cut went through is not worth a U+FFFD.
-        let whole = match str::from_utf8(kept) {
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => kept.len(),
-        };
-        let body = String::from_utf8_lossy(&kept[..whole]).into_owned();
+        let mut text = String::from_utf8_lossy(kept);
+        if kept.len() < body.len() {
+            // The character that the cut went through.
+            let whole = text.trim_end_matches('\u{FFFD}');
+            text = whole.to_owned().into();
+        }
+        let body = text.into_owned();
         Self { failure, body }
     }
 }
@@ -96,12 +97,20 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {}
 
-/// The C0 and C1 controls, line and paragraph separators, and the marks that
-/// turn the direction of writing.
-fn drives_a_terminal(c: char) -> bool {
+/// Whether a character drives a terminal, or hides in it: the C0 and C1
+/// controls, line and paragraph separators, the marks that turn the direction
+/// of writing, and what has no width. Joiners and variation selectors up to
+/// U+FFFF are not among these: Persian and emoji need them.
+///
+/// What a peer sent is printed with each of these as an escape, such as
+/// [`char::escape_unicode`], or in JSON `\u009b`.
+#[must_use]
+pub fn drives_a_terminal(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl fmt::Display for Failure {

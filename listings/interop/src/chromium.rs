@@ -100,9 +100,7 @@ impl Hub {
     pub fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let addr = listener.local_addr()?;
-        // A tool of tests: it panics where something is missing.
-        let browser = catch_unwind(Browser::start)
-            .map_err(|_| io::Error::other("the browser does not start"))?;
+        let browser = Browser::try_start().map_err(io::Error::other)?;
         let over = Arc::new(AtomicBool::new(false));
         let of_thread = Arc::clone(&over);
         let thread = thread::spawn(move || {

@@ -1,13 +1,13 @@
 //! Who takes part: the programs, by the keys that the tables use.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use contract::Program;
+use contract::needs::{self, Need};
 
 use crate::cargo;
 use crate::chromium::Hub;
@@ -23,12 +23,28 @@ pub enum Needs {
     Node,
     /// Node.js, and the package of `peers/parser`.
     Parser,
-    /// Node.js, and the packages of chapter 5's client.
+    /// Node.js, for chapter 5's client.
     Chapter5,
     /// The program `curl`.
     Curl,
     /// Chromium with its driver.
     Chromium,
+}
+
+impl Needs {
+    /// In the words of the tests.
+    #[must_use]
+    pub const fn each(self) -> &'static [Need] {
+        match self {
+            Self::Nothing => &[],
+            Self::Python => &[Need::Python("listings/interop/peers/python")],
+            Self::Node => &[Need::Npm("listings/interop/peers/node")],
+            Self::Parser => &[Need::Npm("listings/interop/peers/parser")],
+            Self::Chapter5 => &[Need::Node],
+            Self::Curl => &[Need::Curl],
+            Self::Chromium => &[Need::Chromium],
+        }
+    }
 }
 
 /// A server or a client.
@@ -102,7 +118,7 @@ pub const CLIENTS: &[Peer] = &[
         needs: Needs::Chapter5,
         ..chapter(
             "5",
-            "chapter 5, npm's eventsource with a fetch of its own",
+            "chapter 5, the page's fetch in Node.js",
             "ch05-browser",
             &["client", "--client=node"],
         )
@@ -190,7 +206,7 @@ impl Peer {
             },
             // -B: nothing is written beside the sources.
             Start::Python(file) => {
-                script(interpreter(), &["-B"], folder("python").join(file))
+                script(needs::python(), &["-B"], folder("python").join(file))
             }
             Start::Node(file) => {
                 script("node".into(), &[], folder("node").join(file))
@@ -238,27 +254,10 @@ impl Programs {
 #[must_use]
 pub fn python(file: &Path) -> Program {
     // -B: nothing is written beside the sources.
-    Program::new(interpreter()).arg("-B").arg(file)
+    Program::new(needs::python()).arg("-B").arg(file)
 }
 
 /// A folder of `peers`.
 pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
-}
-
-/// Where the packages of `peers/python` are installed: with all else that is
-/// built.
-pub(crate) fn python_environment() -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| cargo::root().join("target"), PathBuf::from);
-    target.join("interop").join("python")
-}
-
-fn interpreter() -> PathBuf {
-    let folder = python_environment();
-    if cfg!(windows) {
-        folder.join("Scripts").join("python.exe")
-    } else {
-        folder.join("bin").join("python")
-    }
 }

@@ -3,6 +3,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -12,9 +13,9 @@ use crate::peers::folder;
 
 /// Where what belongs to that workspace is built: with all else that is.
 fn target(workspace: &str) -> PathBuf {
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| cargo::root().join("target"), PathBuf::from);
-    target.join("interop").join(workspace)
+    // Relative, it is so to where cargo was started; a test runs elsewhere.
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
+    cargo::root().join(target).join("interop").join(workspace)
 }
 
 fn program(workspace: &str, name: &str) -> PathBuf {
@@ -22,10 +23,19 @@ fn program(workspace: &str, name: &str) -> PathBuf {
     target(workspace).join("debug").join(name)
 }
 
-/// Whether a program was built before. Building all that it needs takes a
-/// minute or two, so a test that nobody asked for does not.
+/// A copy of the workspace's lock file, written when the program was built.
+fn built(workspace: &str, name: &str) -> PathBuf {
+    target(workspace).join(name).with_extension("lock")
+}
+
+/// Whether a program was built from the crates that the lock file names now.
+/// Building them takes a minute or two, so a test that nobody asked for does
+/// not.
 pub(crate) fn is_built(workspace: &str, name: &str) -> bool {
-    program(workspace, name).is_file()
+    let wanted = fs::read(folder(workspace).join("Cargo.lock")).ok();
+    let is_same =
+        wanted.is_some() && wanted == fs::read(built(workspace, name)).ok();
+    is_same && program(workspace, name).is_file()
 }
 
 /// Builds a program of the workspace in that folder of `peers`; its path.
@@ -44,5 +54,6 @@ pub(crate) fn build(workspace: &str, name: &str) -> io::Result<PathBuf> {
         let why = format!("`cargo build` of peers/{workspace} failed");
         return Err(io::Error::other(why));
     }
+    fs::copy(folder(workspace).join("Cargo.lock"), built(workspace, name))?;
     Ok(program(workspace, name))
 }

@@ -278,16 +278,11 @@ fn notes(
     }
 }
 
-/// Why this cannot be, or would take long, and how to get it; `None` if it
-/// can.
+/// Whether the readers of other people are built. If not, [`report`] builds
+/// them, which takes minutes.
 #[must_use]
-pub fn missing() -> Option<&'static str> {
-    setup::missing(Needs::Parser)
-        .or_else(|| setup::missing(Needs::Chromium))
-        .or_else(|| {
-            (!rivals::is_built("rust", "conform"))
-                .then_some("not built: cargo run -p interop -- rules")
-        })
+pub fn is_built() -> bool {
+    rivals::is_built("rust", "conform")
 }
 
 /// A table, and what shows each of its breaches. Both begin with who is who.

@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::cargo;
 use crate::peers::{Needs, Peer, folder};
 use crate::table;
 
@@ -38,12 +37,6 @@ pub fn header(groups: &[(&str, &[&Peer])]) -> String {
     }
     if is_needed(Needs::Node) {
         with.extend(of_node(&folder("node")));
-    }
-    if is_needed(Needs::Chapter5) {
-        let chapter5 = cargo::root().join("listings/ch05-browser/node");
-        let of = |it: String| format!("{it} (chapter 5)");
-        let used = of_node(&chapter5).into_iter();
-        with.extend(used.filter(|it| it.starts_with("eventsource")).map(of));
     }
     if is_needed(Needs::Curl) {
         with.push(said("curl"));

@@ -10,17 +10,15 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::browser::run_each;
+use contract::needs::run_each;
 use contract::{Outcome, clients, servers};
 use interop::pairs::{self, Pair};
 use interop::peers::{self, Needs, Programs};
-use interop::setup;
 
 fn main() -> ExitCode {
-    let python =
-        setup::missing(Needs::Python).filter(|_| env::var_os("CI").is_none());
-    run_each([
-        ("a_server_of_your_own", None, a_server_of_your_own as fn()),
+    let python = Needs::Python.each();
+    run_each(&[
+        ("a_server_of_your_own", &[], a_server_of_your_own),
         ("one_argument_of_the_server", python, one_argument_of_the_server),
         ("events_without_data", python, events_without_data),
         ("requests_waits_for_bytes", python, requests_waits_for_bytes),

@@ -1,8 +1,8 @@
 //! A few of the pairs and of the checks, as the committed tables have them.
 //! The whole is made by the command: `cargo run -p interop -- matrix`.
 //!
-//! What needs packages, or Chromium, is counted as ignored where they are
-//! missing; with `CI` set it must run.
+//! What needs packages fetches them; where that cannot be, or there is no
+//! Chromium, it is counted as ignored. With `CI` set it must run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::env;
@@ -11,48 +11,38 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use contract::browser::{Test, run_each, until};
+use contract::browser::until;
+use contract::needs::run_each;
 use contract::{Failure, Outcome, Report};
 use interop::contracts::{self, Side};
 use interop::pairs::{self, Pair};
 use interop::peers::{self, CLIENTS, Needs, Peer, Programs, SERVERS};
-use interop::setup;
 
 fn main() -> ExitCode {
-    let tests: [Test; 14] = [
-        (
-            "chapters_survive_a_cut",
-            None,
-            (|| meet(&["1", "4"], &["1", "4"])) as fn(),
-        ),
-        ("python_serves", needs(Needs::Python), || {
+    run_each(&[
+        ("chapters_survive_a_cut", &[], || meet(&["1", "4"], &["1", "4"])),
+        ("python_serves", Needs::Python.each(), || {
             meet(&["raw", "flask", "sse-s"], &["1"]);
         }),
-        ("python_reads", needs(Needs::Python), || {
+        ("python_reads", Needs::Python.each(), || {
             meet(&["1", "sse-s"], &["req", "httpx"]);
         }),
-        ("node_serves", needs(Needs::Node), || meet(&["better"], &["3"])),
-        ("node_reads", needs(Needs::Node), || meet(&["2"], &["npm"])),
-        ("curl_reads_once", needs(Needs::Curl), || meet(&["3"], &["curl"])),
-        ("chromium_reads", needs(Needs::Chromium), || {
+        ("node_serves", Needs::Node.each(), || meet(&["better"], &["3"])),
+        ("node_reads", Needs::Node.each(), || meet(&["2"], &["npm"])),
+        ("curl_reads_once", Needs::Curl.each(), || meet(&["3"], &["curl"])),
+        ("chromium_reads", Needs::Chromium.each(), || {
             meet(&["5"], &["chrom"]);
         }),
-        ("python_under_the_contract", needs(Needs::Python), python_checks),
-        ("node_under_the_contract", needs(Needs::Node), node_checks),
-        ("the_tables_are_whole", None, the_tables_are_whole),
-        ("statuses_that_differ_are_told", None, statuses_that_differ_are_told),
-        ("what_is_missing_is_told", None, what_is_missing_is_told),
-        ("lock_files_name_no_other_host", None, lock_files_name_no_other_host),
-        ("curl_ends_with_its_client", needs(Needs::Curl), || {
+        ("python_under_the_contract", Needs::Python.each(), python_checks),
+        ("node_under_the_contract", Needs::Node.each(), node_checks),
+        ("the_tables_are_whole", &[], the_tables_are_whole),
+        ("statuses_that_differ_are_told", &[], statuses_that_differ_are_told),
+        ("what_is_missing_is_told", &[], what_is_missing_is_told),
+        ("lock_files_name_no_other_host", &[], lock_files_name_no_other_host),
+        ("curl_ends_with_its_client", Needs::Curl.each(), || {
             curl_ends_with_its_client();
         }),
-    ];
-    run_each(tests)
-}
-
-/// Why it cannot be tried here; `None` in CI, where it must be.
-fn needs(what: Needs) -> Option<&'static str> {
-    setup::missing(what).filter(|_| env::var_os("CI").is_none())
+    ])
 }
 
 fn transcript(name: &str) -> String {
@@ -75,11 +65,9 @@ fn cell<'a>(text: &'a str, row: &str, column: &str) -> &'a str {
     rows.iter().find(|cells| cells[0] == row).unwrap()[column + 1]
 }
 
-/// The peer of this key, with all that it needs.
+/// The peer of this key.
 fn found(side: Side, key: &str) -> &'static Peer {
-    let peer = side.peers().iter().find(|peer| peer.key == key).unwrap();
-    assert_eq!(setup::missing(peer.needs), None, "{key}");
-    peer
+    side.peers().iter().find(|peer| peer.key == key).unwrap()
 }
 
 /// These get on with each other as the matrix says.
@@ -225,7 +213,9 @@ fn what_is_missing_is_told() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    for missing in ["there is no uv: install uv (", "no curl: install it"] {
+    for missing in
+        ["no uv, and none from pip (no python3): ", "no curl: install curl"]
+    {
         assert!(told.contains(missing), "{told}");
     }
     assert!(!empty.exists());

@@ -1,7 +1,8 @@
 //! The tables of "Rule by rule" are what the commands print today.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::{browser, transcript};
+use contract::needs::{self, Need};
+use contract::transcript;
 use interop::fields;
 use interop::rules::{self, Tables};
 use std::collections::BTreeSet;
@@ -10,22 +11,37 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 fn main() -> ExitCode {
-    let in_ci = env::var_os("CI").is_some();
-    let missing = |why: Option<&'static str>| why.filter(|_| !in_ci);
-    browser::run_each([
+    needs::run_each(&[
+        ("every_fixture_is_in_one_row", &[], every_fixture_is_in_one_row),
         (
-            "every_fixture_is_in_one_row",
-            None,
-            every_fixture_is_in_one_row as fn(),
+            "rules_are_as_shown",
+            if rules::is_built() || needs::in_ci() {
+                RULES
+            } else {
+                &[Need::Elsewhere(
+                    "the readers are not built, which takes minutes: \
+                     cargo run -p interop -- rules",
+                )]
+            },
+            rules_are_as_shown,
         ),
-        ("rules_are_as_shown", missing(rules::missing()), rules_are_as_shown),
         (
             "fields_are_as_shown",
-            missing(fields::missing()),
+            if fields::is_built() || needs::in_ci() {
+                &[]
+            } else {
+                &[Need::Elsewhere(
+                    "the servers are not built, which takes minutes: \
+                     cargo run -p interop -- fields",
+                )]
+            },
             fields_are_as_shown,
         ),
     ])
 }
+
+const RULES: &[Need] =
+    &[Need::Npm("listings/interop/peers/parser"), Need::Chromium];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

@@ -92,7 +92,7 @@ fn soak(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     // Nobody needs to know; the report comes all the same.
     let say = |line: &str| drop(writeln!(io::stderr(), "{line}"));
     let node = roles::node();
-    if let Err(missing) = node {
+    if let Err(missing) = &node {
         options.clients.retain(|client| *client != Chapter::Ch05);
         say(&format!("chapter 5's client does not read: {missing}"));
     }

@@ -5,15 +5,13 @@
 use ch03_hyper::{connections::Limits, runtime};
 use ch04_axum::client::Update;
 use clap::ValueEnum;
-use contract::Program;
+use contract::{Program, needs::Need};
 use event_stream::{Item, MessageEvent, Reconnection};
 use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::{
     error::Error,
     fmt::{self, Display},
-    fs,
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener},
     ops::ControlFlow,
@@ -355,8 +353,9 @@ pub fn server(exe: &Path, chapter: Chapter) -> Program {
 #[must_use]
 pub fn reader(exe: &Path, chapter: Chapter) -> Program {
     if chapter == Chapter::Ch05 {
-        let silence = format!("--silence={}", PATIENCE.as_millis());
-        let flags = ["--json", "--until-stdin-closes", &silence];
+        let [head, idle] = ["head", "idle"]
+            .map(|name| format!("--{name}-timeout={}ms", PATIENCE.as_millis()));
+        let flags = ["--json", "--until-stdin-closes", &head, &idle];
         let node = Program::new("node").arg(CLIENT_MJS);
         return flags.into_iter().fold(node, Program::arg);
     }
@@ -365,29 +364,14 @@ pub fn reader(exe: &Path, chapter: Chapter) -> Program {
 
 const CLIENT_MJS: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../ch05-browser/node/client.mjs");
-const PACKAGE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../ch05-browser/node/node_modules/eventsource/package.json"
-);
 
-/// The versions of Node.js and of the package `eventsource`, if both are here
-/// and chapter 5's client can use them.
+/// The version of Node.js, if chapter 5's client can use it.
 ///
 /// # Errors
 /// What is missing, and how to get it.
-pub fn node() -> Result<String, &'static str> {
+pub fn node() -> Result<String, String> {
+    Need::Node.provide()?;
     let version = Command::new("node").arg("--version").output();
-    let version = version.map_err(|_| "no Node.js: install version 20")?;
-    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
-    let major = version.trim_start_matches('v').split('.').next();
-    if major.and_then(|it| it.parse().ok()).is_none_or(|it: u32| it < 20) {
-        return Err("Node.js is too old: install version 20");
-    }
-    let package = fs::read(PACKAGE)
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    let package = package
-        .ok_or("no packages: npm ci --prefix listings/ch05-browser/node")?;
-    let package = package["version"].as_str().unwrap_or_default();
-    Ok(format!("{version}, eventsource {package}"))
+    let version = version.map_err(|error| format!("node: {error}"))?;
+    Ok(String::from_utf8_lossy(&version.stdout).trim().to_owned())
 }

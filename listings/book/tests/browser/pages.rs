@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ch05_browser::server;
 use contract::browser::{Browser, keys, until};
+use contract::needs::Need;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -35,15 +36,15 @@ fn pages() -> Vec<String> {
     pages.chain(["404.html".to_owned()]).collect()
 }
 
-/// The checks of axe-core (MPL-2.0), which npm puts there.
+const NODE: &str = "listings/ch05-browser/node";
+
+/// axe-core (MPL-2.0), which comes from npm.
+pub(crate) const AXE: Need = Need::Npm(NODE);
+
+/// Its checks.
 fn axe() -> String {
-    let folder = workspace().join("listings/ch05-browser/node");
-    let file = folder.join("node_modules/axe-core/axe.min.js");
-    fs::read_to_string(&file).unwrap_or_else(|error| {
-        let file = file.display();
-        let folder = folder.display();
-        panic!("{file}: {error}; run `npm ci --prefix {folder}`")
-    })
+    let package = workspace().join(NODE).join("node_modules/axe-core");
+    fs::read_to_string(package.join("axe.min.js")).unwrap()
 }
 
 /// What the page in front breaks of the rules: each with the first places.

@@ -179,20 +179,11 @@ impl Book {
         Events { body, decoder: Decoder::new() }
     }
 
-    /// The processes this book has started that still run, as `ps` knows
-    /// them by their parent.
+    /// The processes this book has started that still run.
     #[cfg(unix)]
     pub(crate) fn children(&self) -> Vec<u32> {
-        let output = Command::new("ps")
-            .args(["-A", "-o", "pid=,ppid="])
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let pairs = text.lines().map(|line| {
-            let mut numbers = line.split_whitespace().map(str::parse);
-            (numbers.next().unwrap().unwrap(), numbers.next().unwrap())
-        });
-        let me = Ok(self.process.id());
+        let me = self.process.id();
+        let pairs = processes().into_iter();
         pairs.filter(|pair| pair.1 == me).map(|pair| pair.0).collect()
     }
 
@@ -213,9 +204,7 @@ impl Book {
 
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(sent.unwrap().success());
+        kill(name, self.process.id());
     }
 }
 
@@ -224,6 +213,43 @@ impl Drop for Book {
         let _: Result<_, _> = self.process.kill();
         let _: Result<_, _> = self.process.wait();
     }
+}
+
+/// Sends a signal. Every shell can; a program `kill` may be missing.
+#[cfg(unix)]
+pub(crate) fn kill(signal: &str, process: u32) {
+    let command = format!("kill -s {signal} {process}");
+    let sent = Command::new("sh").args(["-c", &command]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Every process, with its parent. Linux tells it in files, and may have no
+/// `ps`.
+#[cfg(unix)]
+fn processes() -> Vec<(u32, u32)> {
+    if !cfg!(target_os = "linux") {
+        let mut ps = Command::new("ps");
+        let output = ps.args(["-A", "-o", "pid=,ppid="]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let pair = |line: &str| {
+            let mut numbers = line.split_whitespace().map(str::parse);
+            let mut number = || numbers.next().unwrap().unwrap();
+            (number(), number())
+        };
+        return text.lines().map(pair).collect();
+    }
+    let pair = |stat: &str| {
+        // ID (NAME) STATE PARENT …: a name may hold anything (proc(5)).
+        let (id, _) = stat.split_once(' ')?;
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let parent = rest.split(' ').nth(1)?;
+        Some((id.parse().ok()?, parent.parse().ok()?))
+    };
+    let folders = fs::read_dir("/proc").unwrap().flatten();
+    // What has ended meanwhile is not there any more.
+    let stats = folders
+        .filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
+    stats.filter_map(|stat| pair(&stat)).collect()
 }
 
 pub(crate) fn command() -> Command {

@@ -20,8 +20,8 @@ use contract::transcript as committed;
 use std::{
     io,
     net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::Path,
+    process::Command,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Sender},
@@ -47,22 +47,6 @@ pub fn node() -> Command {
     let mut node = Command::new("node");
     node.current_dir(FOLDER);
     node
-}
-
-/// Why there is no npm's `eventsource` here; `None` also in CI, where its
-/// tests must run.
-pub fn missing_node() -> Option<&'static str> {
-    let packages = PathBuf::from(FOLDER).join("node/node_modules/eventsource");
-    let version = node()
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    let found = version.is_ok() && packages.is_dir();
-    (!found && std::env::var_os("CI").is_none()).then_some(
-        "no Node.js with packages: install it, then run \
-         npm ci --prefix listings/ch05-browser/node",
-    )
 }
 
 /// A lab that refuses nothing that a test here posts.

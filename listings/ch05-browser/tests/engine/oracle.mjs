@@ -26,4 +26,7 @@ const results = streams.map(async ({ chars, waitForBack }) => {
   const result = await run(fromChars(chars), { base, ...its });
   return { ...result, heard };
 });
-process.stdout.write(JSON.stringify(await Promise.all(results)));
+// As what JSON has, which is rounded: that is of no matter here.
+const asNumber = (_, value) =>
+  typeof value === "bigint" ? Number(value) : value;
+process.stdout.write(JSON.stringify(await Promise.all(results), asNumber));

@@ -309,6 +309,109 @@ pub(crate) fn asks_first() {
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
+/// A phone that slept: the connection is gone, the page was told nothing, and
+/// hours have passed.
+pub(crate) fn wakes() {
+    let own = Server::start(every(50));
+    let peer = Peer::start(|_| Answer::Open(stream("id: 1\ndata: x\n\n")));
+    let browser = Browser::start();
+    open_source(&browser, &own, &peer.url("/events"));
+    wait_for_state(&browser, "Open");
+    until("the event", || browser.text("#events") == "1");
+    watch_states(&browser);
+    let wake = |event: &str| {
+        browser.script_with(
+            &format!(
+                "const now = Date.now;
+                 Date.now = () => now() + 3_600_000;
+                 {event};
+                 Date.now = now;"
+            ),
+            &[],
+        );
+    };
+    for (count, event) in [
+        "document.dispatchEvent(new Event('visibilitychange'))",
+        "dispatchEvent(new Event('online'))",
+        "dispatchEvent(new PageTransitionEvent('pageshow'))",
+    ]
+    .iter()
+    .enumerate()
+    {
+        wake(event);
+        let events = (count + 2).to_string();
+        until("another stream", || browser.text("#events") == events);
+    }
+    wait_for_state(&browser, "Open");
+    assert_eq!(browser.text("#reconnections"), "3");
+    // What has just spoken is left alone.
+    let asked = peer.requests().len();
+    browser.script("document.dispatchEvent(new Event('visibilitychange'))");
+    browser.click("#pause");
+    assert_eq!(browser.text("#state"), "Open");
+    assert_eq!(browser.text("#reconnections"), "3");
+    assert!(peer.requests().len() <= asked + 1);
+
+    // The page's own server is told where to go on.
+    browser.open(&own.url("/"));
+    wait_for_state(&browser, "Open");
+    wait_for_events(&browser, 3);
+    browser.click("#pause");
+    wake("dispatchEvent(new Event('online'))");
+    wait_for_events(&browser, 3);
+    browser.click("#pause");
+    assert_consecutive(&ids(&browser));
+    assert_eq!(browser.text("#reconnections"), "1");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// A mistake in a script, and a browser that lacks something, are no network
+/// that is gone: each is named, and nothing is tried again.
+pub(crate) fn faults() {
+    let own = Server::start(every(50));
+    let browser = Browser::start();
+    let says = |text: &str| {
+        until(text, || browser.text("#boot").contains(text));
+    };
+    browser.open(&own.url("/"));
+    wait_for_state(&browser, "Open");
+    assert_eq!(browser.text("#boot"), "");
+    browser.script("document.querySelector('#rows').remove()");
+    says("This page has a fault: Cannot read properties of null");
+    browser.script(
+        "dispatchEvent(new PromiseRejectionEvent('unhandledrejection', {
+           promise: Promise.resolve(), reason: new Error('unheard') }))",
+    );
+    until("the other", || browser.text("#boot").contains("unheard"));
+
+    // Without what reads the bytes. The events go on.
+    let without = |name: &str| {
+        let source = format!("globalThis.{name} = undefined");
+        let params = json!({ "source": source });
+        let command = "Page.addScriptToEvaluateOnNewDocument";
+        let id = browser.devtools(command, &params)["identifier"].clone();
+        browser.open(&own.url("/"));
+        id
+    };
+    let again = |id: Value| {
+        let command = "Page.removeScriptToEvaluateOnNewDocument";
+        browser.devtools(command, &json!({ "identifier": id }));
+    };
+    let id = without("Headers");
+    wait_for_state(&browser, "Open");
+    until("the fault", || {
+        browser
+            .text("#raw")
+            .contains("This page has a fault: Headers is not a constructor")
+    });
+    again(id);
+    for name in ["fetch", "EventSource", "TextDecoder"] {
+        let id = without(name);
+        says(&format!("This browser lacks {name}. "));
+        again(id);
+    }
+}
+
 /// What was closed stays closed when its reader comes back to the page, and
 /// what was open is read again; an address that was only typed is not.
 pub(crate) fn back_button() {
@@ -651,6 +754,7 @@ pub(crate) fn post() {
                 "kind": "event", "type": "second", "data": "a\nb",
                 "id": "2",
             },
+            { "kind": "end", "unfinished": true },
         ])
     );
     // Once: who asks twice has it done twice.
@@ -701,7 +805,24 @@ pub(crate) fn wire_lab() {
     starts(1, "event 1|typemessagedatacafé");
     assert!(shown[1].ends_with("|= same"), "{shown:?}");
     starts(2, "comment|hm|");
-    starts(3, "comes back with|Last-Event-ID: 5|Last-Event-ID: 5");
+    starts(3, "comes back with|Last-Event-ID: 5|Last-Event-ID: 5|= same");
+    starts(4, "comes back after|30 ms|");
+
+    // Its wait is compared, too: here this browser has its own.
+    send("retry: 500\nretry:\n");
+    verdict("1 difference. A wait is compared: ");
+    let row = &rows()[2];
+    assert!(row.starts_with("comes back after|500 ms|"), "{row}");
+    assert!(row.ends_with(" ms|≠ wait"), "{row}");
+    // No digit is lost.
+    send("retry: 18446744073709551615\n");
+    browser.wait(
+        "document.querySelector('#lab-status').textContent
+           .includes('wait 18446744073709551615 ms.')",
+    );
+    assert_eq!(rows()[0], "retry|18446744073709551615 ms|not shown to a page|");
+    // It waits longer than the page does.
+    verdict("No difference. The wait is longer than this page has waited");
 
     send("data: \\q");
     verdict("Line 1, column 7: ");

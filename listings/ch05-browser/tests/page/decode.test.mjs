@@ -68,6 +68,38 @@ test("the last event ID outlives a connection, not half a block", () => {
   assert.equal(decoder.lastEventId, "8");
 });
 
+test("what had begun and did not end can be seen", () => {
+  for (const [stream, isUnfinished] of [
+    ["", false],
+    ["\n", false],
+    ["data: a\n\n", false],
+    ["data: a\r\r", false],
+    ["data: a\r\n\r", false],
+    ["id: 1\n\n", false],
+    [": comment", false],
+    [": comment\n", false],
+    ["retry: 1\n", false],
+    ["unknown\n", false],
+    ["\uFEFF", false],
+    ["data: a\n", true],
+    ["data: a\r", true],
+    ["data: a", true],
+    ["d", true],
+    ["data: a\n\nid: 7\n", true],
+    ["data: a\n\nevent: b\n", true],
+    ["data: a\n: comm", true],
+  ]) {
+    for (const size of [1, 2, 3, 100]) {
+      const decoder = new Decoder();
+      const bytes = utf8(stream);
+      for (let at = 0; at < bytes.length; at += size) {
+        decoder.decode(bytes.subarray(at, at + size));
+      }
+      assert.equal(decoder.isUnfinished, isUnfinished, stream);
+    }
+  }
+});
+
 test("an event of the limit's length passes, a longer one does not", () => {
   // The line counts while it is read, whatever its field.
   const line = utf8("data: 12\n\n");

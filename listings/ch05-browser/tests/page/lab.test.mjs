@@ -9,6 +9,7 @@ import {
   candidates,
   differences,
   lastEventId,
+  isWaitOther,
   reconnectionTime,
   run,
 } from "../../page/lab.js";
@@ -219,6 +220,61 @@ test("types that a reader may take for one, right or wrong", () => {
   }
   // Whatever our decoder found is among them.
   assert.ok(candidates(utf8(""), [{ type: "odd" }]).has("odd"));
+});
+
+test("a wait that differs is a difference", () => {
+  const retry = (ms) => ({ kind: "retry", ms });
+  const huge = retry(18446744073709551615n);
+  for (const [items, back, expected] of [
+    // What Chromium makes of `retry: 500` and then `retry:`.
+    [[retry(500)], { after: 3_004 }, true],
+    // What it makes of a time past 64 bits.
+    [[huge], { after: 3_004 }, true],
+    [[huge], { late: 10_000 }, null],
+    [[retry(500)], { after: 505 }, false],
+    [[retry(500)], { after: 460 }, false],
+    [[retry(500)], { after: 449 }, true],
+    [[retry(30)], { after: 2_029 }, false],
+    [[retry(30)], { after: 2_031 }, true],
+    [[retry(9), retry(5_000)], { after: 5_100 }, false],
+    [[retry(5_000)], { late: 10_000 }, true],
+    [[retry(8_500)], { late: 10_000 }, null],
+    [[], { after: 3_000 }, null],
+    [[], { late: 10_000 }, null],
+  ]) {
+    const told = reconnectionTime(items);
+    assert.equal(isWaitOther(told, back), expected, `${told} ${back.after}`);
+    const all = { ours: items, browsers: [], back: { ...back } };
+    if (back.late === undefined) all.back.lastEventId = null;
+    const found = differences(all);
+    const wait = { event: null, fields: ["wait"], ours: told };
+    const isFound = expected === true;
+    assert.deepEqual(found, isFound ? [{ ...wait, browser: all.back }] : []);
+  }
+});
+
+test("a time is not rounded", async () => {
+  const options = lab({ back: { lastEventId: null } });
+  const text = '"ms":18446744073709551615 "ms":1';
+  const items = [
+    '{"kind":"retry","ms":18446744073709551615}',
+    JSON.stringify({ kind: "comment", text }),
+  ];
+  const json = `{"url":"/lab/1d","items":[${items}],"error":null}`;
+  const fetch = async () => new Response(json, { status: 201 });
+  class EventSource extends options.EventSource {
+    run() {
+      this.open();
+      this.lose();
+    }
+  }
+  const { ours } = await run(utf8(""), {
+    ...{ ...options, EventSource, fetch, waitForBack: 0 },
+  });
+  assert.deepEqual(ours, [
+    { kind: "retry", ms: 18446744073709551615n },
+    { kind: "comment", text },
+  ]);
 });
 
 test("IDs that no header carries are not held against the browser", () => {

@@ -133,6 +133,55 @@ test("the event source before is closed, and not heard", () => {
   assert.equal(it.events, 1);
 });
 
+test("a page that wakes with a dead stream opens another", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let day = 1e12;
+  const time = () => day;
+  const { EventSource, reader: it } = reader({ time });
+  it.connect(URL_, { goesOn: true });
+  // Nothing is open yet: the browser is at it.
+  day += 100_000;
+  it.wake();
+  assert.equal(EventSource.all.length, 1);
+  EventSource.last.open();
+  EventSource.last.event("a", "7");
+  day += 44_999;
+  it.wake();
+  assert.equal(EventSource.all.length, 1);
+  // Something came: it lives, and is looked at later.
+  EventSource.last.event("b", "8");
+  day += 1;
+  t.mock.timers.tick(1);
+  assert.equal(EventSource.all.length, 1);
+  day += 44_999;
+  t.mock.timers.tick(44_999);
+  assert.equal(EventSource.all.length, 2);
+  assert.equal(EventSource.all[0].readyState, EventSource.CLOSED);
+  assert.equal(EventSource.last.url, `${URL_}?after=8`);
+  assert.equal(it.state, "connecting");
+  assert.notEqual(it.away, null);
+  EventSource.last.open();
+  EventSource.last.event("c", "9");
+  assert.deepEqual(data(it), ["a", "b", "c"]);
+  assert.equal(it.reconnections, 1);
+
+  // Of another server nobody knows how it goes on.
+  it.connect(URL_);
+  EventSource.last.open();
+  EventSource.last.event("a", "7");
+  day += 3_600_000;
+  it.wake();
+  assert.equal(EventSource.last.url, URL_);
+  assert.equal(it.state, "connecting");
+  // What is closed stays closed.
+  const { length } = EventSource.all;
+  it.close();
+  day += 3_600_000;
+  it.wake();
+  t.mock.timers.tick(3_600_000);
+  assert.equal(EventSource.all.length, length);
+});
+
 test("the last 500 rows are kept, and all are counted", () => {
   const { EventSource, reader: it } = reader();
   it.connect(URL_);

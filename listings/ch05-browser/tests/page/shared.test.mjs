@@ -183,6 +183,6 @@ test_("a refusal is told", async (t) => {
   const { url } = await server(t, 503);
   const { source } = tab(t, url, { locks: fakeLocks() });
   const [event] = await once(source, "refused");
-  assert.equal(event.reason, "The server answered 503, not 200.");
+  assert.equal(event.reason, "the server answered with status 503, not 200");
   assert.equal(source.isLeader, false);
 });

@@ -1,8 +1,8 @@
-//! What the tests with real processes share.
+//! What the tests share.
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
@@ -50,4 +50,16 @@ pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 #[track_caller]
 pub fn gone(id: u32) {
     wait_for(&format!("the end of process {id}"), || !alive(id));
+}
+
+#[track_caller]
+pub fn transcript(name: &str, text: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
+    let path = folder.join(name);
+    if env::var_os("UPDATE_TRANSCRIPTS").is_some() {
+        assert!(env::var_os("CI").is_none(), "CI rewrites no transcript");
+        fs::write(&path, text).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap();
+    assert_eq!(kept, text, "UPDATE_TRANSCRIPTS=1 rewrites {}", path.display());
 }

@@ -1,10 +1,13 @@
 //! The examples as processes.
 
 use crate::said::{Said, items};
+use event_stream::drives_a_terminal;
+use serde_json::Value;
 use std::{
     env::consts::EXE_SUFFIX,
     fs,
     io::{BufRead, BufReader, Read, Write},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -102,6 +105,55 @@ fn it_prints_what_the_fixtures_expect() {
             "{name}"
         );
     }
+}
+
+/// What is escaped; the reports of the dashboard have the same list.
+const DRIVES: [RangeInclusive<char>; 10] = [
+    '\0'..='\x1f',
+    '\x7f'..='\u{9f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{200b}'..='\u{200b}',
+    '\u{200e}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{fff9}'..='\u{fffb}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// Every character there is, in every place that is printed.
+#[test]
+fn what_it_prints_drives_no_terminal_and_has_the_same_values() {
+    let all: String =
+        ('\x01'..=char::MAX).filter(|c| !"\r\n".contains(*c)).collect();
+    let stream = format!(":{all}\nid:{all}\n\nevent:{all}\ndata:{all}\n\n");
+    let output = run(stream.into_bytes());
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (line, name) in
+        [(0, "text"), (1, "id"), (2, "type"), (2, "data"), (2, "id")]
+    {
+        assert!(lines[line][name] == all.as_str(), "{line} {name}");
+    }
+    let drives = |c: &char| DRIVES.iter().any(|range| range.contains(c));
+    let driving: String = text.chars().filter(drives).collect();
+    assert_eq!(driving, "\n\n\n", "the ends of the lines");
+    for c in all.chars() {
+        assert_eq!(drives_a_terminal(c), drives(&c), "{c:?}");
+    }
+}
+
+#[test]
+fn what_json_leaves_alone_is_escaped_in_utf_16() {
+    let output = run("data: a\u{9b}2J\x7f\u{202e}\u{e0041}é\n\n".into());
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        r#"{"kind":"event","type":"message","data":"a\u009b2J\u007f\u202e\udb40\udc41é","id":""}"#
+            .to_string()
+            + "\n"
+    );
 }
 
 #[test]

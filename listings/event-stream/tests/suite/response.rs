@@ -285,6 +285,9 @@ fn a_refusal_says_what_the_server_said() {
 #[test]
 fn a_refusal_keeps_a_kilobyte_and_cuts_no_character() {
     let failure = Failure::Status { status: 500, retry_after: None };
+    let invalid = [&b"\xFF"[..], "\u{20ac}".repeat(400).as_bytes()].concat();
+    let refusal = Refusal::new(failure.clone(), &invalid);
+    assert_eq!(refusal.body, format!("\u{FFFD}{}", "\u{20ac}".repeat(341)));
     for start in ["", "x", "xx"] {
         let body = format!("{start}{}", "\u{20ac}".repeat(1000));
         let refusal = Refusal::new(failure.clone(), body.as_bytes());

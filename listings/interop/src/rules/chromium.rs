@@ -6,7 +6,7 @@
 //! field `Last-Event-ID`, and how long it took.
 
 use super::read::{Block, Fixture, Read};
-use contract::browser::{self, Browser};
+use contract::browser::Browser;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
@@ -143,9 +143,6 @@ const RUN: &str = "
 /// # Errors
 /// If there is no browser, or no socket.
 pub(super) fn read(fixtures: &[Fixture]) -> io::Result<Vec<Read>> {
-    if let Some(why) = browser::missing() {
-        return Err(io::Error::other(why));
-    }
     let mut types = BTreeSet::from(["message"]);
     let events = fixtures.iter().flat_map(|fixture| &fixture.events);
     types.extend(events.map(|event| &*event.event_type));
@@ -160,7 +157,7 @@ pub(super) fn read(fixtures: &[Fixture]) -> io::Result<Vec<Read>> {
         }));
     }
     let port = serve(Arc::clone(&streams))?;
-    let browser = Browser::start();
+    let browser = Browser::try_start().map_err(io::Error::other)?;
     browser.open(&format!("http://127.0.0.1:{port}/"));
     let agent = browser.script("navigator.userAgent");
     let version = agent.as_str().and_then(|agent| {
