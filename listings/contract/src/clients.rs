@@ -91,9 +91,11 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
 // ANCHOR: stage
 /// A client in front of a scripted server.
 struct Stage {
+    /// Dropped first: a client that outlived the listener would go on asking
+    /// at its port, which may be another's by then.
+    client: Process,
     listener: Option<TcpListener>,
     addr: SocketAddr,
-    client: Process,
 }
 
 /// A line of the client.
@@ -133,7 +135,7 @@ impl Stage {
         let client = program
             .spawn(&args)
             .map_err(|error| Failure::new(format!("not started: {error}")))?;
-        Ok(Self { listener: Some(listener), addr, client })
+        Ok(Self { client, listener: Some(listener), addr })
     }
 
     /// The client's next connection, and the head of its request.
