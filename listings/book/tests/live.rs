@@ -7,8 +7,9 @@ mod support;
 
 use std::net::TcpStream;
 
+use book::programs::chapters;
 use contract::browser::until;
-use support::Book;
+use support::{Book, signal, workspace};
 
 const RUN: &str = "/live/run/ch01-sockets";
 
@@ -34,8 +35,8 @@ fn both_sides_print_and_leaving_ends_them() {
 #[test]
 fn every_chapter_plays() {
     let book = Book::start(&[]);
-    for chapter in book::CHAPTERS {
-        let mut run = book.events(&format!("/live/run/{}", chapter.name));
+    for chapter in chapters(&workspace()).unwrap() {
+        let mut run = book.events(&format!("/live/run/{chapter}"));
         while !run.data("client").contains("event") {}
     }
 }
@@ -88,11 +89,7 @@ fn a_program_that_dies_ends_the_run() {
     let book = Book::start(&[]);
     let mut run = book.events(RUN);
     run.data("client");
-    let child = book.children()[0].to_string();
-    let killed = std::process::Command::new("kill")
-        .args(["-s", "KILL", &child])
-        .status();
-    assert!(killed.unwrap().success());
+    signal(book.children()[0], "KILL");
     let text = run.data("end");
     assert!(text.contains(" ended (signal: 9"), "{text}");
     book.wait_for_children(0);
@@ -101,12 +98,16 @@ fn a_program_that_dies_ends_the_run() {
 #[test]
 fn a_book_that_is_killed_takes_its_programs_along() {
     let mut book = Book::start(&[]);
+    let page = book.page();
     let mut run = book.events(RUN);
     let line = run.data("server");
     run.data("client");
     book.process.kill().unwrap();
     book.process.wait().unwrap();
-    until("end of the server", || TcpStream::connect(address(&line)).is_err());
+    for url in [&line, &page] {
+        let what = format!("end of the server at {url}");
+        until(&what, || TcpStream::connect(address(url)).is_err());
+    }
 }
 
 #[test]

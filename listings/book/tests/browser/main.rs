@@ -14,31 +14,40 @@ use std::process::ExitCode;
 use contract::browser;
 
 fn main() -> ExitCode {
-    browser::run(
-        browser::missing(),
+    let tests = contract::named![
+        // The longest first, so that none is left at the end.
+        pages::every_page_is_sound_in_light,
+        pages::every_page_is_sound_in_dark,
+        pages::every_panel_runs_and_stops,
+        pages::chapter_5_is_alive_in_its_pages,
+        pages::chapter_5_comes_alive_in_plain_files,
+        pages::the_other_themes_are_sound,
+        pages::the_book_finds_what_is_searched,
+        pages::keys_reach_what_a_mouse_does,
+        frame::a_page_appears_when_its_server_does,
+        frame::a_page_that_is_gone_gives_way,
+        frame::nobody_looks_for_a_page_that_cannot_be_seen,
+        frame::a_stranger_is_not_shown,
+        frame::a_height_has_bounds,
+        frame::a_book_elsewhere_says_how_to_open_the_page,
+        panels::a_reader_runs_a_chapter_searches_and_sees_a_change,
+        panels::a_panel_shows_why_a_program_cannot_be_built,
+        panels::an_ended_run_does_not_start_another,
+        panels::a_page_that_was_hidden_from_the_start_shows_the_change,
+        panels::a_page_too_many_tries_again_at_the_next_look,
+        panels::a_page_that_does_not_close_its_run_gets_no_second_one,
+        panels::another_site_cannot_frame_the_book,
+        panels::hidden_tabs_leave_connections_for_the_seventh,
+    ];
+    // A cargo that waits is a script.
+    #[cfg(unix)]
+    let tests = [
         &contract::named![
-            // The longest first, so that none is left at the end.
-            pages::every_page_is_sound_in_light,
-            pages::every_page_is_sound_in_dark,
-            pages::every_panel_runs_and_stops,
-            pages::chapter_5_is_alive_in_its_pages,
-            pages::chapter_5_comes_alive_in_plain_files,
-            pages::the_other_themes_are_sound,
-            pages::the_book_finds_what_is_searched,
-            pages::keys_reach_what_a_mouse_does,
-            frame::a_page_appears_when_its_server_does,
-            frame::a_page_that_is_gone_gives_way,
-            frame::nobody_looks_for_a_page_that_cannot_be_seen,
-            frame::a_stranger_is_not_shown,
-            frame::a_height_has_bounds,
-            frame::a_book_elsewhere_says_how_to_open_the_page,
-            panels::a_reader_runs_a_chapter_searches_and_sees_a_change,
-            panels::an_ended_run_does_not_start_another,
-            panels::a_page_that_was_hidden_from_the_start_shows_the_change,
-            panels::a_page_too_many_tries_again_at_the_next_look,
-            panels::a_page_that_does_not_close_its_run_gets_no_second_one,
-            panels::another_site_cannot_frame_the_book,
-            panels::hidden_tabs_leave_connections_for_the_seventh,
+            frame::a_page_is_built_appears_and_comes_back,
+            panels::a_panel_waits_for_its_program_and_then_runs,
         ],
-    )
+        tests.as_slice(),
+    ]
+    .concat();
+    browser::run(browser::missing(), &tests)
 }
