@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tokio::io::AsyncRead;
@@ -25,6 +26,8 @@ const KEPT: usize = 200;
 const LONGEST_LINE: usize = 2_000;
 /// Messages about what was built name all its files.
 const LONGEST_MESSAGE: usize = 1 << 20;
+/// What a file's time may be short of the clock's.
+const COARSE: Duration = Duration::from_millis(20);
 /// The exit status of `nice` where there is no such program (POSIX).
 const NOT_FOUND: i32 = 127;
 
@@ -63,7 +66,10 @@ pub struct Programs {
 #[derive(Debug, Default)]
 pub struct Build {
     pub(crate) number: u64,
-    pub(crate) runs: bool,
+    /// When it began; `None` when it is over.
+    pub(crate) began: Option<SystemTime>,
+    /// A source has been changed since.
+    pub(crate) again: bool,
     pub(crate) programs: BTreeMap<String, Program>,
     /// The newest line, or those of a build that failed.
     pub(crate) says: String,
@@ -92,14 +98,23 @@ pub enum Status<'a> {
 }
 
 impl Build {
+    /// A new one. What was reported is so no longer.
+    fn begin(&mut self) -> bool {
+        self.number += 1;
+        self.began = Some(SystemTime::now());
+        self.again = false;
+        self.says.clear();
+        true
+    }
+
     /// How that program stands.
     #[must_use]
     pub fn of(&self, name: &str) -> Status<'_> {
         match self.programs.get(name) {
-            Some(program) if program.current == self.number => {
+            Some(program) if program.current == self.number && !self.again => {
                 Status::Ready(program)
             }
-            _ if self.runs => Status::Building(&self.says),
+            _ if self.began.is_some() => Status::Building(&self.says),
             _ => Status::Missing(&self.says),
         }
     }
@@ -133,35 +148,57 @@ impl Programs {
 
     // ANCHOR: ask
     /// Has cargo build what it has not built, or what its sources no longer
-    /// say; while it is at it, this joins in. To be called in a runtime, and
-    /// cargo ends with that.
+    /// say; while it is at it, this joins in. cargo ends with the runtime.
     #[must_use]
     pub fn ask(self: &Arc<Self>) -> watch::Receiver<Build> {
+        let began = self.build.borrow().began;
+        // cargo may have been there before the change: then once more.
+        let changed = began.is_some_and(|time| self.is_changed_since(time));
         let begins = self.build.send_if_modified(|build| {
-            let begins = !build.runs;
-            if begins {
-                build.number += 1;
-                build.runs = true;
-                build.says.clear();
-            }
-            begins
+            build.again |= changed && build.began.is_some();
+            build.began.is_none() && build.begin()
         });
         if begins {
-            let programs = Arc::clone(self);
-            tokio::spawn(async move {
-                let failure = programs.run_cargo().await.err();
-                if let Some(text) = &failure {
-                    tell(io::stderr(), format_args!("book: {text}"));
-                }
-                programs.build.send_modify(|build| {
-                    build.runs = false;
-                    build.says = failure.unwrap_or_default();
-                });
-            });
+            tokio::spawn(Arc::clone(self).build());
         }
         self.build.subscribe()
     }
+
+    async fn build(self: Arc<Self>) {
+        let mut goes_on = true;
+        while goes_on {
+            let failure = self.run_cargo().await.err();
+            if let Some(text) = &failure {
+                tell(io::stderr(), format_args!("book: {text}"));
+            }
+            self.build.send_modify(|build| {
+                build.began = None;
+                build.says = failure.unwrap_or_default();
+                goes_on = build.again && build.begin();
+            });
+        }
+    }
     // ANCHOR_END: ask
+
+    /// Whether a source has been changed since, or shortly before: the times
+    /// of files are coarse.
+    fn is_changed_since(&self, time: SystemTime) -> bool {
+        let sources = ["Cargo.toml", "Cargo.lock", "listings"];
+        let mut sources = sources.map(|name| self.root.join(name)).to_vec();
+        while let Some(path) = sources.pop() {
+            let changed = fs::metadata(&path).and_then(|data| data.modified());
+            // What is gone has changed the folder that it was in.
+            if changed.is_ok_and(|changed| changed + COARSE >= time) {
+                return true;
+            }
+            let built = ["target", "node_modules"].map(OsStr::new);
+            if path.file_name().is_none_or(|name| !built.contains(&name)) {
+                let inside = fs::read_dir(&path).into_iter().flatten();
+                sources.extend(inside.flatten().map(|entry| entry.path()));
+            }
+        }
+        false
+    }
 
     // ANCHOR: cargo
     /// One cargo for all of them, so that they share what they are made of.

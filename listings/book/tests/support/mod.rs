@@ -7,10 +7,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use book::page::PROGRAM;
 use book::programs::{Build, Programs, Status};
 use contract::browser::until;
 use event_stream::{Decoder, Item, MessageEvent};
@@ -83,6 +85,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+static BUILT: Once = Once::new();
+
 pub(crate) struct Book {
     pub(crate) process: Child,
     pub(crate) port: u16,
@@ -96,6 +100,8 @@ impl Book {
     }
 
     pub(crate) fn of(folder: TempDir, arguments: &[&str]) -> Self {
+        // cargo may have minutes of work; no test waits for so long.
+        BUILT.call_once(|| drop(program(PROGRAM)));
         let mut command = command();
         command.args(arguments);
         Self::by(command, folder)
