@@ -34,9 +34,13 @@ fn lines(book: &Book, target: &str, count: usize) -> String {
     let lines = lines.skip_while(|line| line != "\n").skip(1);
     let mut is_build = false;
     let lines = lines.filter(move |line| {
-        is_build =
-            if is_build { line != "\n" } else { line == "event: build\n" };
-        !is_build
+        let was_build = is_build;
+        is_build = match &**line {
+            "event: build\n" => true,
+            "\n" => false,
+            _ => was_build,
+        };
+        !was_build && !is_build
     });
     lines.take(count).collect()
 }
