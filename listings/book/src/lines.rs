@@ -2,7 +2,6 @@
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
-// ANCHOR: lines
 /// The lines of a pipe. One that is longer than so many bytes comes in
 /// pieces, cut between two characters.
 #[derive(Debug)]
@@ -64,7 +63,6 @@ fn unfinished(bytes: &[u8]) -> usize {
         })
         .unwrap_or(0)
 }
-// ANCHOR_END: lines
 
 #[cfg(test)]
 mod tests {

@@ -106,7 +106,6 @@ async fn play(site: Arc<Site>, chapter: String, page: mpsc::Sender<Bytes>) {
 }
 // ANCHOR_END: run
 
-// ANCHOR: built
 /// Waits for the chapter's program as its sources say it, and meanwhile
 /// passes on what cargo says; else, why there is none.
 async fn built(
@@ -132,7 +131,6 @@ async fn built(
         }
     }
 }
-// ANCHOR_END: built
 
 /// The two processes of a run, and what they have printed.
 struct Processes {

@@ -61,7 +61,6 @@ pub struct Programs {
     build: watch::Sender<Build>,
 }
 
-// ANCHOR: build
 /// What cargo has said, as of the newest build.
 #[derive(Debug, Default)]
 pub struct Build {
@@ -119,7 +118,6 @@ impl Build {
         }
     }
 }
-// ANCHOR_END: build
 
 impl Program {
     /// Whether a later build has made it anew.

@@ -196,9 +196,8 @@ async fn edition(
     editions.mark_changed();
     page.mark_changed();
     let state = (editions, page, seat);
-    let events = stream::unfold(
-        state,
-        move |(mut editions, mut page, seat)| {
+    let events =
+        stream::unfold(state, move |(mut editions, mut page, seat)| {
             let stop = told(site.stop.clone());
             async move {
                 let chunk = tokio::select! {
@@ -210,19 +209,19 @@ async fn edition(
                     }
                     changed = page.changed() => {
                         changed.ok()?;
-                        match &*page.borrow_and_update() {
-                            Page::At(url) if is_near => encode("page", url).ok()?,
-                            Page::At(url) => encode("away", &far(url)).ok()?,
-                            Page::Away(why) => encode("away", why).ok()?,
-                        }
-                    }
-                    () = sleep(SILENCE) => HEARTBEAT.into(),
+                        let place = match &*page.borrow_and_update() {
+                        Page::At(url) if is_near => encode("page", url),
+                        Page::At(url) => encode("away", &far(url)),
+                        Page::Away(why) => encode("away", why),
+                    };
+                    place.ok()?
+                }
+                () = sleep(SILENCE) => HEARTBEAT.into(),
                     () = stop => return None,
                 };
                 Some((chunk, (editions, page, seat)))
             }
-        },
-    );
+        });
     event_stream(events)
 }
 // ANCHOR_END: edition
