@@ -1,6 +1,6 @@
 //! Live runs over real sockets, with real programs: they start, they end for
 //! every reason there is, and nothing of them is left.
-#![cfg(unix)] // `ps` and `kill` tell what runs; elsewhere there is no such pair.
+#![cfg(unix)] // Elsewhere nothing tells who runs, and there are no signals.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -9,7 +9,7 @@ use std::net::TcpStream;
 
 use book::programs::chapters;
 use contract::browser::until;
-use support::{Book, signal, workspace};
+use support::{Book, kill, workspace};
 
 const RUN: &str = "/live/run/ch01-sockets";
 
@@ -89,7 +89,7 @@ fn a_program_that_dies_ends_the_run() {
     let book = Book::start(&[]);
     let mut run = book.events(RUN);
     run.data("client");
-    signal(book.children()[0], "KILL");
+    kill("KILL", book.children()[0]);
     let text = run.data("end");
     assert!(text.contains(" ended (signal: 9"), "{text}");
     book.wait_for_children(0);

@@ -6,7 +6,7 @@
 mod support;
 
 use contract::browser::until;
-use support::{Book, Events, Gate, Workspace, small_book};
+use support::{Book, Events, Gate, Workspace, command_line, small_book};
 
 const CHAPTER: &str = "ch01-sockets";
 const RUN: &str = "/live/run/ch01-sockets";
@@ -164,12 +164,5 @@ fn cargo_ends_with_the_book() {
     book.signal("TERM");
     assert_eq!(run.data("end"), "The book has stopped.");
     assert!(book.exit().success());
-    let id = cargo[0].to_string();
-    until("the end of cargo", || {
-        let left = std::process::Command::new("ps")
-            .args(["-o", "args=", "-p", &id])
-            .output()
-            .unwrap();
-        !String::from_utf8_lossy(&left.stdout).contains(&path)
-    });
+    until("the end of cargo", || !command_line(cargo[0]).contains(&path));
 }

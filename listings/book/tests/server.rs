@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use contract::browser::until;
 #[cfg(unix)]
-use support::signal;
+use support::kill;
 use support::{Book, PAGE, command, small_book};
 
 #[test]
@@ -320,7 +320,7 @@ fn a_page_whose_server_ends_says_so_and_is_served_again() {
     assert_eq!(events.data("page"), url);
     let server = book.started(|command| command.contains(" --quiet"));
     assert_eq!(server.len(), 1);
-    signal(server[0], "KILL");
+    kill("KILL", server[0]);
     let why = events.data("away");
     assert!(why.contains("signal: 9") && why.contains("again"), "{why}");
     assert_ne!(events.data("page"), url);

@@ -19,7 +19,7 @@ use tower_http::services::ServeDir;
 
 use crate::support::small_book;
 #[cfg(unix)]
-use crate::support::{Book, Gate, command, signal};
+use crate::support::{Book, Gate, command, kill};
 
 pub(crate) const FRAME: &str = "figure.page iframe";
 
@@ -344,7 +344,7 @@ pub(crate) fn a_page_is_built_appears_and_comes_back() {
          document.querySelector('[role=status]'), { childList: true }))",
     );
     let before = book.page();
-    signal(book.started(|command| command.contains(" --quiet"))[0], "KILL");
+    kill("KILL", book.started(|command| command.contains(" --quiet"))[0]);
     browser.wait(
         "said.some(text => text.startsWith('Its server ended (signal: 9'))",
     );

@@ -193,8 +193,8 @@ impl Book {
         Events { body, decoder: Decoder::new() }
     }
 
-    /// The processes of its runs, as `ps` knows them by their parent. The
-    /// server of chapter 5's page is none of them, and cargo is not, either.
+    /// The processes of its runs that still run. The server of chapter 5's
+    /// page is none of them, and cargo is not, either.
     #[cfg(unix)]
     pub(crate) fn children(&self) -> Vec<u32> {
         self.started(|command| {
@@ -203,25 +203,13 @@ impl Book {
         })
     }
 
-    /// The processes that this book has started, by their command lines.
+    /// The processes this book has started, by their command lines.
     #[cfg(unix)]
     pub(crate) fn started(&self, which: impl Fn(&str) -> bool) -> Vec<u32> {
-        let output = Command::new("ps")
-            .args(["-A", "-ww", "-o", "pid=,ppid=,args="])
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let mut found = Vec::new();
-        for line in text.lines() {
-            let mut words = line.split_whitespace();
-            let mut number = || words.next().unwrap().parse::<u32>().unwrap();
-            let (id, parent) = (number(), number());
-            let command = words.collect::<Vec<_>>().join(" ");
-            if parent == self.process.id() && which(&command) {
-                found.push(id);
-            }
-        }
-        found
+        let me = self.process.id();
+        let pairs = processes().into_iter();
+        let mine = pairs.filter(|pair| pair.1 == me).map(|pair| pair.0);
+        mine.filter(|&process| which(&command_line(process))).collect()
     }
 
     /// Waits until this book has so many children.
@@ -241,7 +229,7 @@ impl Book {
 
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.process.id(), name);
+        kill(name, self.process.id());
     }
 }
 
@@ -252,11 +240,55 @@ impl Drop for Book {
     }
 }
 
+/// Sends a signal. Every shell can; a program `kill` may be missing.
 #[cfg(unix)]
-pub(crate) fn signal(process: u32, name: &str) {
-    let id = process.to_string();
-    let sent = Command::new("kill").args(["-s", name, &id]).status();
+pub(crate) fn kill(signal: &str, process: u32) {
+    let command = format!("kill -s {signal} {process}");
+    let sent = Command::new("sh").args(["-c", &command]).status();
     assert!(sent.unwrap().success());
+}
+
+/// Every process, with its parent. Linux tells it in files, and may have no
+/// `ps`.
+#[cfg(unix)]
+fn processes() -> Vec<(u32, u32)> {
+    if !cfg!(target_os = "linux") {
+        let mut ps = Command::new("ps");
+        let output = ps.args(["-A", "-o", "pid=,ppid="]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let pair = |line: &str| {
+            let mut numbers = line.split_whitespace().map(str::parse);
+            let mut number = || numbers.next().unwrap().unwrap();
+            (number(), number())
+        };
+        return text.lines().map(pair).collect();
+    }
+    let pair = |stat: &str| {
+        // ID (NAME) STATE PARENT …: a name may hold anything (proc(5)).
+        let (id, _) = stat.split_once(' ')?;
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let parent = rest.split(' ').nth(1)?;
+        Some((id.parse().ok()?, parent.parse().ok()?))
+    };
+    let folders = fs::read_dir("/proc").unwrap().flatten();
+    // What has ended meanwhile is not there any more.
+    let stats = folders
+        .filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
+    stats.filter_map(|stat| pair(&stat)).collect()
+}
+
+/// The command line of a process; empty when it has ended.
+#[cfg(unix)]
+pub(crate) fn command_line(process: u32) -> String {
+    if cfg!(target_os = "linux") {
+        let file = format!("/proc/{process}/cmdline");
+        let line = fs::read(file).unwrap_or_default();
+        return String::from_utf8_lossy(&line).replace('\0', " ");
+    }
+    let id = process.to_string();
+    let mut ps = Command::new("ps");
+    let output = ps.args(["-ww", "-o", "args=", "-p", &id]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 pub(crate) fn command() -> Command {
