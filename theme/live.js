@@ -2,8 +2,9 @@
 "use strict";
 
 // ANCHOR: reload
-// The page shows the newest edition. A browser opens six connections to one
-// server, for all its tabs together, so a hidden tab gives its own back.
+// The page shows the newest edition, and hears where that of chapter 5 is
+// (theme/page.js). A browser opens six connections to one server, for all its
+// tabs together, so a hidden tab gives its own back.
 (() => {
   const { edition } = document.currentScript.dataset;
   let source = null;
@@ -18,6 +19,12 @@
           location.reload();
         }
       });
+      const tell = (detail) =>
+        dispatchEvent(new CustomEvent("book-page", { detail }));
+      source.addEventListener("page", ({ data }) => tell({ url: data }));
+      source.addEventListener("away", ({ data }) =>
+        tell({ url: null, why: data }),
+      );
       // A refused EventSource stays closed; the next look tries again.
       source.addEventListener("error", ({ target }) => {
         if (target === source && target.readyState === EventSource.CLOSED) {
@@ -62,9 +69,13 @@ function pane(title) {
 // The connection is the run: opening it starts the programs, closing it ends
 // them. So whatever takes the page away ends them too.
 function panel(figure) {
-  const sides = { server: pane("Server"), client: pane("Client") };
+  const sides = {
+    build: pane("cargo"),
+    server: pane("Server"),
+    client: pane("Client"),
+  };
   const panes = make("div", { className: "live-panes", hidden: true });
-  panes.append(sides.server.box, sides.client.box);
+  panes.append(...Object.values(sides).map(({ box }) => box));
   const transcripts = [...figure.querySelectorAll("pre")];
   const button = make("button", { type: "button", textContent: "Run" });
   const back = make("button", {
@@ -79,27 +90,41 @@ function panel(figure) {
   figure.prepend(bar, panes);
 
   let source = null;
+  const say = (text) => {
+    // The same words again would be announced again.
+    if (state.textContent !== text) state.textContent = text;
+  };
   const show = (live) => {
     panes.hidden = !live;
     transcripts.forEach((pre) => pre.classList.toggle("live-away", live));
+  };
+  // Either cargo is at work or the two programs are.
+  const builds = (is) => {
+    say(is ? "Being built. It starts by itself." : "Running.");
+    for (const [side, { box }] of Object.entries(sides)) {
+      box.hidden = is !== (side === "build");
+    }
   };
   const end = (why) => {
     source?.close();
     source = null;
     button.textContent = "Run";
     back.hidden = panes.hidden;
-    state.textContent = why;
+    say(why);
   };
   const start = () => {
     Object.values(sides).forEach((side) => side.clear());
+    builds(false);
     show(true);
     back.hidden = true;
     button.textContent = "Stop";
-    state.textContent = "Starting…";
+    say("Starting…");
     source = new EventSource(`/live/run/${figure.dataset.chapter}`);
-    source.addEventListener("open", () => (state.textContent = "Running."));
     for (const [side, { add }] of Object.entries(sides)) {
-      source.addEventListener(side, add);
+      source.addEventListener(side, (event) => {
+        builds(side === "build");
+        add(event);
+      });
     }
     source.addEventListener("end", ({ data }) => end(`Ended. ${data}`));
     // Without this, EventSource would come back and so start another run.
@@ -111,7 +136,7 @@ function panel(figure) {
   back.addEventListener("click", () => {
     show(false);
     back.hidden = true;
-    state.textContent = "";
+    say("");
     button.focus();
   });
   addEventListener("pagehide", () => source && end("Ended with the page."));

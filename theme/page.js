@@ -2,7 +2,7 @@
 // until that server is up, the figure keeps what is written in it.
 "use strict";
 
-document.addEventListener("DOMContentLoaded", () => {
+(() => {
   // Every two seconds, and only where a reader could see it, a figure looks
   // for its page.
   const WAIT = 2_000;
@@ -10,13 +10,12 @@ document.addEventListener("DOMContentLoaded", () => {
   const [LOWEST, HIGHEST] = [200, 4_000];
   // Whom the server lets show its page, beside plain files: its default.
   const MAY = ["http://127.0.0.1:3000", "http://localhost:3000"];
+  const LOOKING = "Looking for it. It will appear here by itself.";
 
-  // The book's own program (`cargo run`) runs that server too, and says where.
-  const own = document.querySelector("script[data-page]")?.dataset.page;
-  const may =
-    own !== undefined ||
-    location.protocol === "file:" ||
-    MAY.includes(location.origin);
+  // The book's own program (`cargo run`) runs that server too. It says where,
+  // or why there is none; theme/live.js passes that on, now and again.
+  const book = { url: null, why: LOOKING };
+  addEventListener("book-page", ({ detail }) => Object.assign(book, detail));
 
   const make = (tag, properties) =>
     Object.assign(document.createElement(tag), properties);
@@ -30,14 +29,20 @@ document.addEventListener("DOMContentLoaded", () => {
   // frame that is refused does not. So the frame itself is the probe: nobody
   // sees it before the page in it has spoken, since without a server it holds
   // the browser's own error page.
-  function frame(figure) {
+  function frame(figure, isOwn, may) {
     const { pathname, search } = new URL(figure.dataset.page);
-    const page = new URL(pathname + search, own ?? figure.dataset.page);
     const caption = figure.querySelector("figcaption");
-    const link = make("a", { href: page, textContent: page, target: "_blank" });
     const state = make("p", { className: "page-state" });
     state.setAttribute("role", "status");
     caption.before(state);
+
+    let page = null;
+    let link = null;
+    const moves = (base) => {
+      page = base === null ? null : new URL(pathname + search, base);
+      link = make("a", { href: page, textContent: page, target: "_blank" });
+    };
+    moves(isOwn ? book.url : figure.dataset.page);
     if (!may) {
       state.append(
         `The page's server lets only plain files and the book at ${MAY[0]} ` +
@@ -66,8 +71,10 @@ document.addEventListener("DOMContentLoaded", () => {
       }
       if (document.hidden || !near) {
         hide();
+      } else if (!page) {
+        say(book.why);
       } else if (!probe) {
-        say("Looking for it. It will appear here by itself.");
+        say(LOOKING);
         shown = theme();
         probe = make("iframe", {
           title: caption.textContent,
@@ -107,6 +114,16 @@ document.addEventListener("DOMContentLoaded", () => {
       }
     }).observe(document.documentElement, { attributeFilter: ["class"] });
     document.addEventListener("visibilitychange", look);
+    if (isOwn) {
+      // What is said again changes nothing.
+      addEventListener("book-page", () => {
+        if (page?.origin !== (book.url && new URL(book.url).origin)) {
+          hide();
+          moves(book.url);
+        }
+        look();
+      });
+    }
     new IntersectionObserver(
       (entries) => {
         near = entries.at(-1).isIntersecting;
@@ -117,8 +134,17 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   // ANCHOR_END: frame
 
-  // Of all pages in one, for a printer, nothing is alive.
-  if (!/\/print(\.html)?$/.test(location.pathname)) {
-    document.querySelectorAll("figure.page[data-page]").forEach(frame);
-  }
-});
+  document.addEventListener("DOMContentLoaded", () => {
+    const isOwn = document.querySelector("script[data-edition]") !== null;
+    const may =
+      isOwn ||
+      location.protocol === "file:" ||
+      MAY.includes(location.origin);
+    // Of all pages in one, for a printer, nothing is alive.
+    if (!/\/print(\.html)?$/.test(location.pathname)) {
+      document
+        .querySelectorAll("figure.page[data-page]")
+        .forEach((figure) => frame(figure, isOwn, may));
+    }
+  });
+})();

@@ -12,25 +12,29 @@ use axum::body::Bytes;
 use axum::extract::{self, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use dashboard::Chapter;
 use futures::{StreamExt, stream};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::io::AsyncRead;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use crate::lines::Lines;
+use crate::page;
+use crate::programs::{Program, Status};
 use crate::serve::{RUNS, Site, encode, event_stream, told};
 
 /// Events that wait for the page; past it the programs wait too.
 const QUEUE: usize = 64;
 /// A longer line is cut into pieces of this many bytes.
-const LONGEST_LINE: u64 = 2_000;
+pub(crate) const LONGEST_LINE: usize = 2_000;
 /// What a program gets to end in, once its stdin is closed.
 const GRACE: Duration = Duration::from_millis(300);
 /// Time from one event of the chapter's server to the next.
 const EVERY: &str = "1s";
 
-/// The event types of a run: a line of either side, and why it ended.
+/// The event types of a run: what cargo says while it builds the program, a
+/// line of either side, and why the run ended.
+const BUILD: &str = "build";
 const SERVER: &str = "server";
 const CLIENT: &str = "client";
 const END: &str = "end";
@@ -45,10 +49,10 @@ pub async fn run(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let Some(chapter) = crate::chapter(&name) else {
+    if !site.programs.knows(&name) {
         let text = format!("No chapter {name} has a program.\n");
         return (StatusCode::NOT_FOUND, text).into_response();
-    };
+    }
     // HEAD must be safe (RFC 9110, 9.2.1), so it starts nothing.
     if method == Method::HEAD {
         return event_stream(stream::empty());
@@ -59,7 +63,7 @@ pub async fn run(
         return StatusCode::NO_CONTENT.into_response();
     }
     let (page, mut events) = mpsc::channel(QUEUE);
-    tokio::spawn(play(site, chapter, page));
+    tokio::spawn(play(site, name, page));
     let events = stream::poll_fn(move |context| events.poll_recv(context));
     event_stream(stream::iter([ID]).chain(events))
 }
@@ -67,26 +71,27 @@ pub async fn run(
 /// Runs both programs until one ends, the page leaves, time is up or the
 /// book stops. A task of its own: a page that reads nothing stops its answer,
 /// and a deadline inside the answer would stop with it.
-async fn play(
-    site: Arc<Site>,
-    chapter: &'static Chapter,
-    page: mpsc::Sender<Bytes>,
-) {
+async fn play(site: Arc<Site>, chapter: String, page: mpsc::Sender<Bytes>) {
     let end = match site.runs.try_acquire() {
         Err(_) => format!(
             "{RUNS} runs are open already. Stop one, then run this again."
         ),
         Ok(_permit) => {
-            let mut programs = Programs::new(&site.program, chapter);
+            let mut programs = Processes::new();
+            let run = async {
+                let program = built(&site, &chapter, &page).await?;
+                let run = programs.relay(&program, &chapter, &page);
+                match timeout(site.run_limit, run).await {
+                    Ok(end) => end
+                        .map_err(|error| format!("This cannot run: {error}.")),
+                    Err(_) => Err(format!(
+                        "The {} seconds of a run are over.",
+                        site.run_limit.as_secs()
+                    )),
+                }
+            };
             let end = tokio::select! {
-                end = programs.relay(&page) => match end {
-                    Ok(end) => end,
-                    Err(error) => format!("This cannot run: {error}."),
-                },
-                () = sleep(site.run_limit) => format!(
-                    "The {} seconds of a run are over.",
-                    site.run_limit.as_secs()
-                ),
+                Ok(end) | Err(end) = run => end,
                 () = told(site.stop.clone()) => "The book has stopped.".into(),
                 () = page.closed() => String::new(),
             };
@@ -101,10 +106,34 @@ async fn play(
 }
 // ANCHOR_END: run
 
+/// Waits for the chapter's program as its sources say it, and meanwhile
+/// passes on what cargo says; else, why there is none.
+async fn built(
+    site: &Site,
+    chapter: &str,
+    page: &mpsc::Sender<Bytes>,
+) -> Result<Program, String> {
+    let mut builds = site.programs.ask();
+    loop {
+        let (line, goes_on) = match builds.borrow_and_update().of(chapter) {
+            Status::Ready(program) => return Ok(program.clone()),
+            Status::Building(line) => (line.to_owned(), true),
+            Status::Missing(lines) => (lines.to_owned(), false),
+        };
+        if !line.is_empty()
+            && let Ok(event) = encode(BUILD, &line)
+        {
+            // A page that is behind gets a newer line later.
+            let _: Result<_, _> = page.try_send(event);
+        }
+        if !goes_on || builds.changed().await.is_err() {
+            return Err("There is no program to run.".into());
+        }
+    }
+}
+
 /// The two processes of a run, and what they have printed.
-struct Programs {
-    program: Box<Path>,
-    chapter: &'static Chapter,
+struct Processes {
     running: Vec<(&'static str, Child)>,
     /// Apart from the children, because waiting for a child closes its stdin.
     leashes: Vec<Option<ChildStdin>>,
@@ -112,20 +141,25 @@ struct Programs {
     print: mpsc::Sender<(&'static str, String)>,
 }
 
-impl Programs {
-    fn new(program: &Path, chapter: &'static Chapter) -> Self {
+impl Processes {
+    fn new() -> Self {
         let (print, printed) = mpsc::channel(QUEUE);
-        let program = program.into();
         let (running, leashes) = (Vec::new(), Vec::new());
-        Self { program, chapter, running, leashes, printed, print }
+        Self { running, leashes, printed, print }
     }
 
     // ANCHOR: start
-    /// Starts this very program in another role. It holds the other end of
-    /// the child's stdin, so the child learns of its death however it dies.
-    fn start(&mut self, side: &'static str, args: &[&str]) -> io::Result<()> {
-        let mut child = Command::new(&*self.program)
-            .args(["play", self.chapter.name, side, "--until-stdin-closes"])
+    /// Starts the program in one of its roles. This process holds the other
+    /// end of the child's stdin, so the child learns of its death however it
+    /// dies.
+    fn start(
+        &mut self,
+        program: &Path,
+        side: &'static str,
+        args: &[&str],
+    ) -> io::Result<()> {
+        let mut child = Command::new(program)
+            .args([side, "--until-stdin-closes"])
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -133,10 +167,10 @@ impl Programs {
             .kill_on_drop(true)
             .spawn()?;
         if let Some(pipe) = child.stdout.take() {
-            tokio::spawn(lines(pipe, side, self.print.clone()));
+            tokio::spawn(pass_on(pipe, side, self.print.clone()));
         }
         if let Some(pipe) = child.stderr.take() {
-            tokio::spawn(lines(pipe, side, self.print.clone()));
+            tokio::spawn(pass_on(pipe, side, self.print.clone()));
         }
         self.leashes.push(child.stdin.take());
         self.running.push((side, child));
@@ -148,9 +182,13 @@ impl Programs {
     /// Passes on what the programs print, until one of them ends.
     async fn relay(
         &mut self,
+        program: &Program,
+        chapter: &str,
         page: &mpsc::Sender<Bytes>,
     ) -> io::Result<String> {
-        self.start(SERVER, &["--addr", "127.0.0.1:0", "--every", EVERY])?;
+        let program = &program.path;
+        let args = ["--addr", "127.0.0.1:0", "--every", EVERY];
+        self.start(program, SERVER, &args)?;
         loop {
             tokio::select! {
                 Some((side, line)) = self.printed.recv() => {
@@ -158,8 +196,8 @@ impl Programs {
                     if self.running.len() == 1
                         && let Some(url) = url(&line)
                     {
-                        let args = client_args(self.chapter, url);
-                        self.start(CLIENT, &args)?;
+                        let args = client_args(chapter, url);
+                        self.start(program, CLIENT, &args)?;
                     }
                     send(page, side, &line).await?;
                 }
@@ -195,10 +233,10 @@ impl Programs {
     // ANCHOR_END: stop
 }
 
-/// Of several clients the one that is in this program: another, such as
-/// Node's, may not be on this machine.
-fn client_args<'a>(chapter: &Chapter, url: &'a str) -> Vec<&'a str> {
-    if chapter.clients.len() > 1 {
+/// Chapter 5 has two clients. Node.js, which the other needs, may not be on
+/// this machine.
+fn client_args<'a>(chapter: &str, url: &'a str) -> Vec<&'a str> {
+    if chapter == page::PROGRAM {
         vec![url, "--client", "rust"]
     } else {
         vec![url]
@@ -225,28 +263,20 @@ async fn send(
 }
 
 /// Sends each line of `pipe`, whatever the program wrote.
-async fn lines(
+async fn pass_on(
     pipe: impl AsyncRead + Unpin,
     side: &'static str,
     print: mpsc::Sender<(&'static str, String)>,
 ) {
-    let mut pipe = BufReader::new(pipe);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let mut limited = (&mut pipe).take(LONGEST_LINE);
-        match limited.read_until(b'\n', &mut line).await {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return,
-        }
-        let text = String::from_utf8_lossy(&line);
-        let text = text.trim_end_matches(['\n', '\r']).to_owned();
-        if print.send((side, text)).await.is_err() {
+    let mut lines = Lines::new(pipe, LONGEST_LINE);
+    while let Some(line) = lines.next().await {
+        if print.send((side, line)).await.is_err() {
             return;
         }
     }
 }
 
-fn url(line: &str) -> Option<&str> {
+/// The address that a server tells in its first line.
+pub(crate) fn url(line: &str) -> Option<&str> {
     line.split_whitespace().find(|word| word.starts_with("http://"))
 }

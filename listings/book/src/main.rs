@@ -1,6 +1,5 @@
 //! `cargo run`: the book, in the browser.
 
-use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -8,12 +7,12 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use book::page;
+use book::page::{self, Page};
+use book::programs::Programs;
 use book::render::{self, Edition, Press};
 use book::watch::{self, Changes};
 use clap::Parser;
 use tokio::sync::watch::{Sender, channel};
-use tokio_util::sync::CancellationToken;
 
 /// Renders this book, serves it, and renders it again when a source changes.
 #[derive(Debug, Parser)]
@@ -31,34 +30,13 @@ struct Cli {
     /// How many seconds a live run may last.
     #[arg(long, default_value_t = 60)]
     run_seconds: u64,
-    #[command(subcommand)]
-    role: Option<Role>,
+    /// The workspace that holds the chapters' programs.
+    #[arg(long, hide = true, default_value_os_t = workspace())]
+    workspace: PathBuf,
 }
-
-#[derive(Debug, clap::Subcommand)]
-enum Role {
-    /// Runs a chapter's program, as the live panels do.
-    #[command(hide = true, disable_help_flag = true)]
-    Play {
-        chapter: String,
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-}
-
-/// Why a figure of the book stays as it is printed.
-const NO_PAGE: &str = "book: the page of chapter 5 is not served";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Role::Play { chapter, args }) = cli.role {
-        let Some(chapter) = book::chapter(&chapter) else {
-            eprintln!("book: no chapter {chapter} has a program");
-            return ExitCode::FAILURE;
-        };
-        let prefix = ["play", chapter.name];
-        return dashboard::run_under(chapter, &prefix, args);
-    }
     // mdBook goes on after much that an author wants to know, such as an
     // include that is not there, and only logs it.
     tracing_subscriber::fmt()
@@ -86,13 +64,7 @@ fn read(cli: &Cli) -> Result<(), render::Error> {
     let served = cli.root.join("target/served");
     sweep(&served);
     let out = served.join(port.to_string());
-    let page = page::bind();
-    if let Err(error) = &page {
-        eprintln!("{NO_PAGE}: {error}");
-    }
-    let (page, page_url) = page.ok().unzip();
-    let press = Press::new(cli.root.clone(), out)?;
-    let mut press = press.with_page(page_url.clone());
+    let mut press = Press::new(cli.root.clone(), out)?;
 
     // Before the first edition, so that no change falls between the two.
     let watching = watch::sources(&cli.root);
@@ -110,9 +82,6 @@ fn read(cli: &Cli) -> Result<(), render::Error> {
 
     let url = format!("http://127.0.0.1:{port}/");
     println!("The book is at {url} (Ctrl-C ends it)");
-    if let Some(url) = page_url {
-        println!("The page of chapter 5 is at {url}");
-    }
     if cli.open
         && let Err(error) = open::that_detached(&url)
     {
@@ -121,37 +90,17 @@ fn read(cli: &Cli) -> Result<(), render::Error> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let (stop, signal) = (CancellationToken::new(), signal()?);
+        let programs = Programs::new(cli.workspace.clone());
+        let (page, place) = channel(Page::default());
         let limit = Duration::from_secs(cli.run_seconds);
-        let program = std::env::current_exe()?;
-        let told = stop.clone().cancelled_owned();
-        tokio::try_join!(
-            book::serve::serve(listener, newest, program, limit, told),
-            show(page, port, stop.clone()),
-            async {
-                signal.await;
-                stop.cancel();
-                Ok(())
-            },
-        )
+        let stop = signal()?;
+        // Ends with the runtime, and with it all that it has started.
+        tokio::spawn(page::keep(programs.ask(), port, page));
+        book::serve::serve(listener, newest, place, programs, limit, stop).await
     })?;
     runtime.shutdown_timeout(Duration::from_millis(100));
     drop(watcher);
     drop(printing.join());
-    Ok(())
-}
-
-/// Serves the page of chapter 5, if it has a port. The book does without it
-/// if it must.
-async fn show(
-    page: Option<TcpListener>,
-    book: u16,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let Some(page) = page else { return Ok(()) };
-    if let Err(error) = page::serve(page, book, stop).await {
-        eprintln!("{NO_PAGE}: {error}");
-    }
     Ok(())
 }
 

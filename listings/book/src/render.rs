@@ -26,7 +26,6 @@ pub struct Edition {
 pub struct Press {
     root: PathBuf,
     out: PathBuf,
-    page: Option<String>,
     editions: Vec<PathBuf>,
     count: u32,
 }
@@ -38,14 +37,7 @@ impl Press {
     /// If `out` cannot be emptied.
     pub fn new(root: PathBuf, out: PathBuf) -> io::Result<Self> {
         remove(&out)?;
-        Ok(Self { root, out, page: None, editions: Vec::new(), count: 0 })
-    }
-
-    /// Tells every page of the book where chapter 5's own page is served.
-    #[must_use]
-    pub fn with_page(mut self, url: Option<String>) -> Self {
-        self.page = url;
-        self
+        Ok(Self { root, out, editions: Vec::new(), count: 0 })
     }
 
     // ANCHOR: render
@@ -71,13 +63,9 @@ impl Press {
         scripts.push("theme/live.js".into());
         config.set(key, scripts)?;
 
-        let page = self.page.as_ref();
-        let page = page.map(|url| format!(" data-page=\"{url}\""));
-        let page = page.unwrap_or_default();
-        let attributes = format!("data-edition=\"{id}\"{page}");
         let built = MDBook::load_with_config(&self.root, config)
             .and_then(|book| book.build())
-            .and_then(|()| Ok(sign(&pages, &attributes)?));
+            .and_then(|()| Ok(sign(&pages, &id)?));
         if let Err(error) = built {
             remove(&pages)?;
             return Err(error);
@@ -89,13 +77,13 @@ impl Press {
 }
 
 // ANCHOR: sign
-/// Tells each page below `folder` which edition it is of, and more that a
-/// script wants to know, on the tag of the last one.
-fn sign(folder: &Path, attributes: &str) -> io::Result<()> {
+/// Tells each page below `folder` which edition it is of, on the tag of its
+/// last script.
+fn sign(folder: &Path, edition: &str) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            sign(&path, attributes)?;
+            sign(&path, edition)?;
         } else if path.extension().is_some_and(|name| name == "html") {
             // mdBook's pages are UTF-8, and the script is their last. A file
             // that was copied from beside the pages may be anything.
@@ -103,7 +91,8 @@ fn sign(folder: &Path, attributes: &str) -> io::Result<()> {
             if let Some((before, after)) = page.rsplit_once("src=\"")
                 && after.contains("theme/live")
             {
-                let page = format!("{before}{attributes} src=\"{after}");
+                let sign = format!("data-edition=\"{edition}\"");
+                let page = format!("{before}{sign} src=\"{after}");
                 fs::write(&path, page)?;
             }
         }

@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +26,8 @@ use tokio::time::{sleep, timeout};
 use tower_http::services::{ServeDir, ServeFile};
 
 use crate::live;
+use crate::page::Page;
+use crate::programs::Programs;
 use crate::render::Edition;
 
 /// Open connections; past it new ones wait.
@@ -49,8 +50,10 @@ pub struct Site {
     pub editions: watch::Receiver<Edition>,
     /// Becomes true when the server is to end.
     pub stop: watch::Receiver<bool>,
-    /// The program that plays the chapters: this one.
-    pub program: PathBuf,
+    /// Where the page of chapter 5 is.
+    pub page: watch::Receiver<Page>,
+    /// What the chapters' panels run.
+    pub programs: Arc<Programs>,
     /// How long a live run may last.
     pub run_limit: Duration,
     port: u16,
@@ -67,7 +70,8 @@ pub struct Site {
 pub async fn serve(
     listener: TcpListener,
     editions: watch::Receiver<Edition>,
-    program: PathBuf,
+    page: watch::Receiver<Page>,
+    programs: Arc<Programs>,
     run_limit: Duration,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -75,7 +79,8 @@ pub async fn serve(
     let site = Arc::new(Site {
         editions,
         stop: stopped.clone(),
-        program,
+        page,
+        programs,
         run_limit,
         port: listener.local_addr()?.port(),
         tabs: Arc::new(Semaphore::new(TABS)),
@@ -84,7 +89,7 @@ pub async fn serve(
     let app = Router::new()
         .route("/live/edition", get(edition))
         .route("/live/run/{chapter}", get(live::run))
-        .fallback(page)
+        .fallback(file)
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))
         .with_state(Arc::clone(&site));
     let serving = tokio::spawn(connections(listener, app, stopped));
@@ -146,8 +151,8 @@ pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
     let _: Result<_, _> = stop.wait_for(|stop| *stop).await;
 }
 
-// ANCHOR: page
-async fn page(State(site): State<Arc<Site>>, request: Request) -> Response {
+// ANCHOR: file
+async fn file(State(site): State<Arc<Site>>, request: Request) -> Response {
     // For a folder, ServeDir would redirect to `//folder/`: another host.
     if request.uri().path().starts_with("//") {
         return (StatusCode::NOT_FOUND, "No page is there.\n").into_response();
@@ -173,36 +178,67 @@ async fn page(State(site): State<Arc<Site>>, request: Request) -> Response {
             .into_response(),
     }
 }
-// ANCHOR_END: page
+// ANCHOR_END: file
 
 // ANCHOR: edition
-/// Tells the page which edition is newest: at once, and at each new one.
-async fn edition(State(site): State<Arc<Site>>) -> Response {
+/// Tells the page which edition is newest, and where the page of chapter 5
+/// is: at once, and at each change.
+async fn edition(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+) -> Response {
     let Ok(seat) = Arc::clone(&site.tabs).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "Too many open pages.\n")
             .into_response();
     };
-    let mut editions = site.editions.clone();
+    let is_near = is_near(&headers, site.port);
+    let (mut editions, mut page) = (site.editions.clone(), site.page.clone());
     editions.mark_changed();
+    page.mark_changed();
+    let state = (editions, page, seat);
     let events =
-        stream::unfold((editions, seat), move |(mut editions, seat)| {
+        stream::unfold(state, move |(mut editions, mut page, seat)| {
             let stop = told(site.stop.clone());
             async move {
                 let chunk = tokio::select! {
+                    biased;
                     changed = editions.changed() => {
                         changed.ok()?;
                         let id = editions.borrow_and_update().id.clone();
                         encode("edition", &id).ok()?
                     }
-                    () = sleep(SILENCE) => HEARTBEAT.into(),
+                    changed = page.changed() => {
+                        changed.ok()?;
+                        let place = match &*page.borrow_and_update() {
+                        Page::At(url) if is_near => encode("page", url),
+                        Page::At(url) => encode("away", &far(url)),
+                        Page::Away(why) => encode("away", why),
+                    };
+                    place.ok()?
+                }
+                () = sleep(SILENCE) => HEARTBEAT.into(),
                     () = stop => return None,
                 };
-                Some((chunk, (editions, seat)))
+                Some((chunk, (editions, page, seat)))
             }
         });
     event_stream(events)
 }
 // ANCHOR_END: edition
+
+/// Whether the reader came to this port, and not to another that leads here,
+/// as `ssh -L` makes one: that one leads not to the page of chapter 5.
+fn is_near(headers: &HeaderMap, port: u16) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.is_some_and(|host| {
+        let named = host.rsplit_once(':').map_or("80", |(_, port)| port);
+        named == port.to_string()
+    })
+}
+
+fn far(url: &str) -> String {
+    format!("It runs at {url} on the machine that the book runs on.")
+}
 
 /// One event, as it goes over the wire.
 pub(crate) fn encode(
@@ -268,7 +304,7 @@ fn refusal(
     };
     // A name that someone else owns may resolve to 127.0.0.1 (DNS rebinding);
     // then the browser takes their page and ours for one site.
-    if !is_ours(host, site.port) {
+    if !is_ours(host) {
         let text = format!("This is http://127.0.0.1:{}/ only.\n", site.port);
         return Some((StatusCode::MISDIRECTED_REQUEST, text));
     }
@@ -288,12 +324,11 @@ fn refusal(
     None
 }
 
-fn is_ours(host: &str, port: u16) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, digits)) if digits == port.to_string() => name,
-        None if port == 80 => host,
-        _ => return false,
-    };
-    name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")
+/// Any port: `ssh -L 8080:127.0.0.1:3000` brings readers who name their own.
+fn is_ours(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, ""));
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_name = name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost");
+    is_name && is_number
 }
 // ANCHOR_END: guard

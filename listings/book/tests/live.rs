@@ -7,8 +7,9 @@ mod support;
 
 use std::net::TcpStream;
 
+use book::programs::chapters;
 use contract::browser::until;
-use support::{Book, kill};
+use support::{Book, kill, workspace};
 
 const RUN: &str = "/live/run/ch01-sockets";
 
@@ -34,8 +35,8 @@ fn both_sides_print_and_leaving_ends_them() {
 #[test]
 fn every_chapter_plays() {
     let book = Book::start(&[]);
-    for chapter in book::CHAPTERS {
-        let mut run = book.events(&format!("/live/run/{}", chapter.name));
+    for chapter in chapters(&workspace()).unwrap() {
+        let mut run = book.events(&format!("/live/run/{chapter}"));
         while !run.data("client").contains("event") {}
     }
 }
@@ -97,12 +98,16 @@ fn a_program_that_dies_ends_the_run() {
 #[test]
 fn a_book_that_is_killed_takes_its_programs_along() {
     let mut book = Book::start(&[]);
+    let page = book.page();
     let mut run = book.events(RUN);
     let line = run.data("server");
     run.data("client");
     book.process.kill().unwrap();
     book.process.wait().unwrap();
-    until("end of the server", || TcpStream::connect(address(&line)).is_err());
+    for url in [&line, &page] {
+        let what = format!("end of the server at {url}");
+        until(&what, || TcpStream::connect(address(url)).is_err());
+    }
 }
 
 #[test]

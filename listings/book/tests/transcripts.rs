@@ -23,25 +23,26 @@ fn check(name: &str, command: &str, output: &str) {
     assert_eq!(fs::read_to_string(&path).unwrap(), text, "{name}");
 }
 
-/// The body of an answer that does not end by itself, up to `count` lines.
+/// The first events of an answer with that many lines. What cargo says before
+/// them is another time's.
 fn lines(book: &Book, target: &str, count: usize) -> String {
     use std::io::{BufRead, BufReader, Write};
     let mut stream = book.connect();
     let host = format!("Host: 127.0.0.1:{}", book.port);
     write!(stream, "GET {target} HTTP/1.0\r\n{host}\r\n\r\n").unwrap();
-    let lines = BufReader::new(stream).lines().map(|line| {
-        line.unwrap()
-            + "
-"
+    let lines = BufReader::new(stream).lines().map(|line| line.unwrap() + "\n");
+    let lines = lines.skip_while(|line| line != "\n").skip(1);
+    let mut is_build = false;
+    let lines = lines.filter(move |line| {
+        let was_build = is_build;
+        is_build = match &**line {
+            "event: build\n" => true,
+            "\n" => false,
+            _ => was_build,
+        };
+        !was_build && !is_build
     });
-    lines
-        .skip_while(|line| {
-            line != "
-"
-        })
-        .skip(1)
-        .take(count)
-        .collect()
+    lines.take(count).collect()
 }
 
 #[test]

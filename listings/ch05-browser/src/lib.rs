@@ -13,9 +13,15 @@ pub mod server;
 use ch03_hyper::runtime;
 use dashboard::{Chapter, say};
 use std::{
+    env, io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
 };
+
+/// The environment variable that names the origins of the book, whose pages
+/// may show ours in a frame: instead of the two at port 3000, with white
+/// space between them.
+pub const BOOK_ORIGINS: &str = "SSE_BOOK_ORIGINS";
 
 /// What the launcher needs to know of this chapter.
 pub const CHAPTER: Chapter = Chapter {
@@ -28,6 +34,7 @@ pub const CHAPTER: Chapter = Chapter {
             every: given.every,
             heartbeat: given.heartbeat,
             max_readers: given.max_readers_or(default.max_readers),
+            book: book_origins()?.unwrap_or(default.book),
             ..default
         };
         runtime::run(given.listener, given.stop, |listener, stop| {
@@ -36,3 +43,17 @@ pub const CHAPTER: Chapter = Chapter {
     },
     clients: &[("node", client::node), ("rust", client::rust)],
 };
+
+/// What [`BOOK_ORIGINS`] says; `None` where it is not set.
+fn book_origins() -> io::Result<Option<Vec<String>>> {
+    match env::var(BOOK_ORIGINS) {
+        Ok(text) => {
+            Ok(Some(text.split_whitespace().map(str::to_owned).collect()))
+        }
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(error) => {
+            let why = format!("{BOOK_ORIGINS}: {error}");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        }
+    }
+}

@@ -2,7 +2,6 @@
 //! then.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use axum::Router;
@@ -19,6 +18,8 @@ use tokio::runtime::Runtime;
 use tower_http::services::ServeDir;
 
 use crate::support::small_book;
+#[cfg(unix)]
+use crate::support::{Book, Gate, command, kill};
 
 pub(crate) const FRAME: &str = "figure.page iframe";
 
@@ -45,28 +46,27 @@ impl Port {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.number)
+        format!("http://{}/", self.address())
     }
 
-    pub(crate) fn serve(&mut self, site: Router) {
-        self.run(|listener| axum::serve(listener, site).into_future());
+    /// Where a program can listen that is told to. This only keeps others
+    /// away: as long as it does not listen itself, both can have the port.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.number)
     }
 
-    pub(crate) fn run<F>(&mut self, server: impl FnOnce(TcpListener) -> F)
-    where
-        F: Future<Output = io::Result<()>> + Send + 'static,
-    {
+    fn serve(&mut self, site: Router) {
         let socket = self.socket.take().unwrap();
         socket.listen(64).unwrap();
         socket.set_nonblocking(true).unwrap();
         let _inside = self.runtime.enter();
         let listener = TcpListener::from_std(socket.into()).unwrap();
-        let server = server(listener);
+        let server = axum::serve(listener, site).into_future();
         self.runtime.spawn(async { server.await.unwrap() });
     }
 
     /// Ends every connection. The port refuses again, and can serve again.
-    pub(crate) fn stop(self) -> Self {
+    fn stop(self) -> Self {
         self.runtime.shutdown_timeout(PATIENCE);
         Self::number(self.number)
     }
@@ -93,16 +93,19 @@ fn page(heights: &str) -> Router {
     Router::new().route("/", get(async || Html(page)))
 }
 
+fn figure(url: &str) -> String {
+    format!(
+        "# One\n\n<figure class=\"page\" data-page=\"{url}\" id=\"page-x\">\n\n\
+         Not running here.\n\n```console\n$ run it\n```\n\n\
+         <figcaption>The page</figcaption>\n</figure>\n"
+    )
+}
+
 /// A small book with a figure for the page at that address, rendered as stock
 /// mdBook does.
 fn stock(url: &str) -> (TempDir, TempDir) {
     let (folder, built) = (small_book(), TempDir::new().unwrap());
-    let text = format!(
-        "# One\n\n<figure class=\"page\" data-page=\"{url}\" id=\"page-x\">\n\n\
-         Not running here.\n\n```console\n$ run it\n```\n\n\
-         <figcaption>The page</figcaption>\n</figure>\n"
-    );
-    fs::write(folder.path().join("src/one.md"), text).unwrap();
+    fs::write(folder.path().join("src/one.md"), figure(url)).unwrap();
     build(folder.path(), built.path());
     (folder, built)
 }
@@ -307,6 +310,52 @@ pub(crate) fn a_book_elsewhere_says_how_to_open_the_page() {
     stands_alone(&browser);
     assert_eq!(browser.text("[role=status]"), "");
     assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// With the book's own program: its server is built, is there, and ends.
+#[cfg(unix)]
+pub(crate) fn a_page_is_built_appears_and_comes_back() {
+    let browser = Browser::start();
+    let (folder, gate) = (small_book(), Gate::new());
+    fs::write(folder.path().join("src/one.md"), figure("http://127.0.0.1:1/"))
+        .unwrap();
+    let mut command = command();
+    command.env("CARGO", gate.cargo());
+    let book = Book::by(command, folder);
+    browser.open(&format!("http://127.0.0.1:{}/one.html", book.port));
+    let says = |part: &str| {
+        let state = "document.querySelector('[role=status]').textContent";
+        browser.wait(&format!("{state}.includes('{part}')"));
+    };
+    says("is being built");
+    stands_alone(&browser);
+    assert_eq!(browser.script("document.querySelector('iframe')"), Value::Null);
+    gate.open();
+    says("It runs, at ");
+    assert!(is_visible(&browser, FRAME));
+    assert!(browser.text("[role=status]").ends_with(&book.page()));
+    browser.enter_frame(FRAME);
+    browser.wait("document.body.innerText.includes('This is event')");
+    browser.leave_frames();
+
+    browser.script(
+        "void (window.said = [], new MutationObserver(() => said.push( \
+         document.querySelector('[role=status]').textContent)).observe( \
+         document.querySelector('[role=status]'), { childList: true }))",
+    );
+    let before = book.page();
+    kill("KILL", book.started(|command| command.contains(" --quiet"))[0]);
+    browser.wait(
+        "said.some(text => text.startsWith('Its server ended (signal: 9'))",
+    );
+    says("It runs, at ");
+    assert_ne!(book.page(), before);
+    assert!(browser.text("[role=status]").ends_with(&book.page()));
+    assert!(is_visible(&browser, FRAME));
+    // The stream in the page was cut, which the browser says on the console.
+    let complaints = browser.complaints();
+    let others = complaints.iter().filter(|line| !line.contains("/events"));
+    assert_eq!(others.count(), 0, "{complaints:?}");
 }
 
 fn folder(path: &Path) -> Router {

@@ -39,12 +39,22 @@ fn main() -> ExitCode {
                 frame::a_height_has_bounds,
                 frame::a_book_elsewhere_says_how_to_open_the_page,
                 panels::a_reader_runs_a_chapter_searches_and_sees_a_change,
+                panels::a_panel_shows_why_a_program_cannot_be_built,
                 panels::an_ended_run_does_not_start_another,
                 panels::a_page_that_was_hidden_from_the_start_shows_the_change,
                 panels::a_page_too_many_tries_again_at_the_next_look,
                 panels::a_page_that_does_not_close_its_run_gets_no_second_one,
                 panels::another_site_cannot_frame_the_book,
                 panels::hidden_tabs_leave_connections_for_the_seventh,
+            ],
+        ),
+        // A cargo that waits is a script.
+        #[cfg(unix)]
+        needs::with(
+            &[Need::Chromium],
+            &contract::named![
+                frame::a_page_is_built_appears_and_comes_back,
+                panels::a_panel_waits_for_its_program_and_then_runs,
             ],
         ),
     ];

@@ -1,18 +1,16 @@
 //! This book, whole, as its own program serves it.
 
-use std::fmt;
 use std::fs;
-use std::sync::Arc;
+use std::process::{Command, Stdio};
 
-use ch05_browser::server;
+use book::{page, programs};
 use contract::browser::{Browser, keys, until};
 use contract::needs::Need;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use crate::frame::{FRAME, Port, build, is_visible};
-use crate::support::{Book, whole_book, workspace};
+use crate::support::{Book, program, whole_book, workspace};
 
 /// The rules of WCAG 2.2, levels A and AA.
 const RULES: [&str; 5] =
@@ -113,8 +111,9 @@ fn every_page_is_sound(scheme: &str) {
     }
     // The page of chapter 5 has an origin of its own, and is no part of what
     // axe sees from outside.
+    let served = book.page();
     for path in ["", "lab", "seven"] {
-        browser.open(&format!("{}{path}", book.page));
+        browser.open(&format!("{served}{path}"));
         let is_there = "document.querySelector('section[data-part]')?.hidden";
         browser.wait(&format!("{is_there} === false"));
         found.extend(problems(&browser, &axe, &format!("page /{path}")));
@@ -170,7 +169,7 @@ pub(crate) fn every_panel_runs_and_stops() {
             let panel = format!("figure.live[data-chapter='{chapter}']");
             let button = format!("{panel} button");
             browser.click(&button);
-            for (pane, line) in [(1, "Sent event"), (2, "Received event")] {
+            for (pane, line) in [(2, "Sent event"), (3, "Received event")] {
                 let log = format!("{panel} .live-pane:nth-child({pane}) pre");
                 until(&format!("event on {log} of {page}"), || {
                     let state = browser.text(&format!("{panel} .live-state"));
@@ -192,8 +191,7 @@ pub(crate) fn every_panel_runs_and_stops() {
     }
     let complaints = browser.complaints();
     assert_eq!(complaints, [""; 0]);
-    let names: Vec<_> = book::CHAPTERS.iter().map(|c| c.name).collect();
-    assert_eq!(chapters, names);
+    assert_eq!(chapters, programs::chapters(&workspace()).unwrap());
 }
 
 pub(crate) fn chapter_5_is_alive_in_its_pages() {
@@ -267,8 +265,8 @@ pub(crate) fn chapter_5_comes_alive_in_plain_files() {
     let browser = Browser::start();
     let (root, built) = (whole_book(), TempDir::new().unwrap());
     build(root.path(), built.path());
-    let mut port = Port::new();
     // The port of the chapter may be taken on this machine.
+    let port = Port::new();
     let file = built.path().join("ch05-browser.html").canonicalize().unwrap();
     let page = fs::read_to_string(&file).unwrap();
     let here = "data-page=\"http://127.0.0.1:9005/";
@@ -283,16 +281,17 @@ pub(crate) fn chapter_5_comes_alive_in_plain_files() {
         browser.wait(&format!("{figure}.querySelector('iframe') !== null"));
         assert!(!is_visible(&browser, FRAME));
         assert!(is_visible(&browser, "figure.page > pre"));
-        port.run(|listener| {
-            let stop = CancellationToken::new();
-            let log = Arc::new(|_: fmt::Arguments<'_>| {});
-            server::run(listener, server::Options::default(), stop, log)
-        });
+        let mut server = Command::new(program(page::PROGRAM))
+            .args(["server", "--quiet", "--addr", &port.address()])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         appears(&browser, "figure.page");
         browser.enter_frame(FRAME);
         browser.wait("document.body.innerText.includes('This is event')");
         browser.leave_frames();
-        port = port.stop();
+        server.kill().unwrap();
+        server.wait().unwrap();
         browser.reload();
         browser.script(&format!("{figure}.scrollIntoView()"));
     }

@@ -4,7 +4,9 @@
 use contract::browser::{Browser, keys, until};
 use serde_json::json;
 
-use crate::support::{Book, PAGE};
+#[cfg(unix)]
+use crate::support::Gate;
+use crate::support::{Book, PAGE, Workspace, small_book};
 
 const BUTTON: &str = ".live-bar button";
 
@@ -24,7 +26,7 @@ pub(crate) fn a_reader_runs_a_chapter_searches_and_sees_a_change() {
     // By keyboard, as anybody may.
     browser.keys(BUTTON, keys::ENTER);
     browser.wait("document.querySelectorAll('.live-log span').length > 6");
-    for pane in 1..=2 {
+    for pane in 2..=3 {
         let log = format!(".live-pane:nth-child({pane}) [role=log]");
         assert!(!browser.text(&log).is_empty(), "{log}");
     }
@@ -42,7 +44,8 @@ pub(crate) fn a_reader_runs_a_chapter_searches_and_sees_a_change() {
     assert_eq!(browser.text(".live-state"), "Stopped.");
     assert_eq!(browser.script("document.activeElement.textContent"), "Run");
     // What was printed stays, until the reader wants the transcript back.
-    assert!(!browser.text(".live-log").is_empty());
+    let server = ".live-pane:nth-child(2) [role=log]";
+    assert!(!browser.text(server).is_empty());
     browser.click(".live-bar button + button");
     assert_eq!(
         browser
@@ -173,4 +176,57 @@ pub(crate) fn hidden_tabs_leave_connections_for_the_seventh() {
     }
     book.write("src/one.md", &PAGE.replace("xylophone", "marimba"));
     browser.wait("document.body?.textContent.includes('marimba') ?? false");
+}
+
+#[cfg(unix)]
+pub(crate) fn a_panel_waits_for_its_program_and_then_runs() {
+    let browser = Browser::start();
+    let (workspace, gate) = (Workspace::new(&["ch01-sockets"]), Gate::new());
+    let mut command = workspace.command();
+    command.env("CARGO", gate.cargo());
+    let book = Book::by(command, small_book());
+    browser.open(&format!("http://127.0.0.1:{}/one.html", book.port));
+    browser.click(BUTTON);
+    let state = "document.querySelector('.live-state').textContent";
+    browser.wait(&format!("{state}.startsWith('Being built.')"));
+    let cargo = ".live-pane:nth-child(1) [role=log]";
+    assert_eq!(browser.text(cargo).trim(), Gate::LINE);
+    let panes = "[...document.querySelectorAll('.live-pane')] \
+                 .map(pane => pane.checkVisibility()).join()";
+    assert_eq!(browser.script(panes), "true,false,false");
+    assert!(book.children().is_empty());
+
+    gate.open();
+    browser.wait(&format!("{state} === 'Running.'"));
+    assert_eq!(browser.script(panes), "false,true,true");
+    browser.wait(
+        "document.querySelector('.live-pane:nth-child(3) [role=log]') \
+         .textContent.includes('client: as it was')",
+    );
+    book.wait_for_children(2);
+    browser.click(BUTTON);
+    book.wait_for_children(0);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+pub(crate) fn a_panel_shows_why_a_program_cannot_be_built() {
+    let browser = Browser::start();
+    let workspace = Workspace::new(&["ch01-sockets"]);
+    let main = "listings/ch01-sockets/src/main.rs";
+    workspace.write(main, "fn main() { let bad: u8 = \"marimba\"; }\n");
+    let book = Book::by(workspace.command(), small_book());
+    browser.open(&format!("http://127.0.0.1:{}/one.html", book.port));
+    browser.click(BUTTON);
+    let state = "document.querySelector('.live-state').textContent";
+    browser.wait(&format!("{state}.startsWith('Ended.')"));
+    assert_eq!(browser.text(BUTTON), "Run");
+    let log = browser.text(".live-pane:nth-child(1) [role=log]");
+    assert!(log.contains("mismatched types"), "{log}");
+    assert!(log.contains(main), "{log}");
+
+    workspace.say("ch01-sockets", "as it should be");
+    browser.click(BUTTON);
+    browser.wait(&format!("{state} === 'Running.'"));
+    browser.click(BUTTON);
+    assert_eq!(browser.complaints(), [""; 0]);
 }

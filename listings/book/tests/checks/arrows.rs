@@ -6,6 +6,9 @@
 
 use std::path::Path;
 
+use book::programs::chapters;
+use serde_json::Value;
+
 use crate::{Problem, found, none, planted};
 
 fn is_chapter(name: &str) -> bool {
@@ -32,11 +35,10 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
         "soak" => {
             is_chapter(import) || matches!(import, "contract" | "event-stream")
         }
-        // Its tests drive the contract's browser.
+        // It runs the chapters' programs, and links none, so that it is soon
+        // built. Its tests drive the contract's browser.
         "book" => {
-            shared
-                || is_chapter(import)
-                || (import == "contract" && kind == "dev")
+            import == "event-stream" || (import == "contract" && kind == "dev")
         }
         _ if is_chapter(name) => {
             shared
@@ -125,10 +127,16 @@ fn a_wrong_arrow_is_found() {
             ),
         ),
         ("listings/ch05-c/src/lib.rs", ""),
+        (
+            "listings/book/Cargo.toml",
+            &package("book", &format!("[dev-dependencies]\n{first}{contract}")),
+        ),
+        ("listings/book/src/lib.rs", ""),
     ]);
     found(
         &check(folder.path()),
         &[
+            "listings/book/Cargo.toml:1: book must not import ch01-a (dev)",
             "listings/ch02-b/Cargo.toml:1: ch02-b must not import ch01-a (normal)",
             "listings/ch02-b/Cargo.toml:1: ch02-b must not import contract (normal)",
             "listings/ch03-hyper/Cargo.toml:1: ch03-hyper must not import ch01-a (normal)",
@@ -142,10 +150,16 @@ fn a_wrong_arrow_is_found() {
 fn every_chapter_is_in_the_book() {
     let root = crate::support::workspace();
     let summary = std::fs::read_to_string(root.join("src/SUMMARY.md")).unwrap();
+    let chapters = chapters(&root).unwrap();
     for package in crate::packages(&root, &["--no-deps"]) {
         let name = package["name"].as_str().unwrap();
         if is_chapter(name) {
-            assert!(book::chapter(name).is_some(), "{name} cannot be run");
+            assert!(chapters.iter().any(|c| c == name), "{name} is unknown");
+            let targets = package["targets"].as_array().unwrap();
+            let runs = |target: &Value| {
+                target["name"] == name && target["kind"][0] == "bin"
+            };
+            assert!(targets.iter().any(runs), "{name} cannot be run");
             assert!(summary.contains(&format!("({name}.md)")), "{name}");
         }
     }

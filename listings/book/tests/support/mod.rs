@@ -7,13 +7,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use book::page::PROGRAM;
+use book::programs::{Build, Programs, Status};
 use contract::browser::until;
 use event_stream::{Decoder, Item, MessageEvent};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// Longer than anything takes on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -81,11 +85,11 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+static BUILT: Once = Once::new();
+
 pub(crate) struct Book {
     pub(crate) process: Child,
     pub(crate) port: u16,
-    /// Where it serves the page of chapter 5.
-    pub(crate) page: String,
     pub(crate) folder: TempDir,
     lines: Receiver<String>,
 }
@@ -96,10 +100,18 @@ impl Book {
     }
 
     pub(crate) fn of(folder: TempDir, arguments: &[&str]) -> Self {
-        let mut process = command()
+        // cargo may have minutes of work; no test waits for so long.
+        BUILT.call_once(|| drop(program(PROGRAM)));
+        let mut command = command();
+        command.args(arguments);
+        Self::by(command, folder)
+    }
+
+    /// The book in `folder`, by a command that needs its root and port yet.
+    pub(crate) fn by(mut command: Command, folder: TempDir) -> Self {
+        let mut process = command
             .args(["--port", "0", "--root"])
             .arg(folder.path())
-            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -117,14 +129,16 @@ impl Book {
                 }
             });
         }
-        let (port, page) = (0, String::new());
-        let mut book = Self { process, port, page, folder, lines };
+        let mut book = Self { process, port: 0, folder, lines };
         let line = book.line("The book is at ");
         let port = line.split(['/', ':']).nth(4).unwrap();
         book.port = port.parse().unwrap();
-        let line = book.line("The page of chapter 5 is at ");
-        book.page = line.split(' ').next_back().unwrap().into();
         book
+    }
+
+    /// Waits until it serves the page of chapter 5, and says where.
+    pub(crate) fn page(&self) -> String {
+        self.events("/live/edition").data("page")
     }
 
     /// Waits for a line of the terminal that has `part` in it.
@@ -179,12 +193,23 @@ impl Book {
         Events { body, decoder: Decoder::new() }
     }
 
-    /// The processes this book has started that still run.
+    /// The processes of its runs that still run. The server of chapter 5's
+    /// page is none of them, and cargo is not, either.
     #[cfg(unix)]
     pub(crate) fn children(&self) -> Vec<u32> {
+        self.started(|command| {
+            command.contains(" --until-stdin-closes")
+                && !command.contains(" --quiet")
+        })
+    }
+
+    /// The processes this book has started, by their command lines.
+    #[cfg(unix)]
+    pub(crate) fn started(&self, which: impl Fn(&str) -> bool) -> Vec<u32> {
         let me = self.process.id();
         let pairs = processes().into_iter();
-        pairs.filter(|pair| pair.1 == me).map(|pair| pair.0).collect()
+        let mine = pairs.filter(|pair| pair.1 == me).map(|pair| pair.0);
+        mine.filter(|&process| which(&command_line(process))).collect()
     }
 
     /// Waits until this book has so many children.
@@ -252,8 +277,145 @@ fn processes() -> Vec<(u32, u32)> {
     stats.filter_map(|stat| pair(&stat)).collect()
 }
 
+/// The command line of a process; empty when it has ended.
+#[cfg(unix)]
+pub(crate) fn command_line(process: u32) -> String {
+    if cfg!(target_os = "linux") {
+        let file = format!("/proc/{process}/cmdline");
+        let line = fs::read(file).unwrap_or_default();
+        return String::from_utf8_lossy(&line).replace('\0', " ");
+    }
+    let id = process.to_string();
+    let mut ps = Command::new("ps");
+    let output = ps.args(["-ww", "-o", "args=", "-p", &id]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 pub(crate) fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_book"))
+}
+
+/// A chapter's program, as its sources say it: cargo is asked as the book
+/// asks it.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut build = Programs::new(workspace()).ask();
+        let is_over =
+            |build: &Build| !matches!(build.of(name), Status::Building(_));
+        match build.wait_for(is_over).await.unwrap().of(name) {
+            Status::Ready(program) => program.path.clone(),
+            status => panic!("{name}: {status:?}"),
+        }
+    })
+}
+
+/// A chapter 1 as small as can be, with its words in place of `{words}`.
+const SMALL_CHAPTER: &str = r#"
+    use std::io::{Read, stdin};
+
+    fn main() {
+        let role = std::env::args().nth(1).unwrap();
+        if role == "server" {
+            println!("Server running at http://127.0.0.1:1/events");
+        }
+        println!("{role}: {words}");
+        stdin().read_to_end(&mut Vec::new()).unwrap();
+    }
+"#;
+
+/// A workspace of its own with small chapters, which cargo builds in a moment.
+pub(crate) struct Workspace {
+    pub(crate) folder: TempDir,
+}
+
+impl Workspace {
+    pub(crate) fn new(chapters: &[&str]) -> Self {
+        let workspace = Self { folder: TempDir::new().unwrap() };
+        workspace.write(
+            "Cargo.toml",
+            "[workspace]\nmembers = [\"listings/*\"]\nresolver = \"3\"\n",
+        );
+        for name in chapters {
+            workspace.say(name, "as it was");
+            let package = format!(
+                "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\n\
+                 edition = \"2024\"\n"
+            );
+            workspace.write(&format!("listings/{name}/Cargo.toml"), &package);
+        }
+        let packages = chapters.iter().map(|name| {
+            format!("\n[[package]]\nname = \"{name}\"\nversion = \"0.0.0\"\n")
+        });
+        let lock: String = packages.collect();
+        let lock = format!("version = 4\n{lock}");
+        workspace.write("Cargo.lock", &lock);
+        workspace
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Lets both sides of a chapter print these words.
+    pub(crate) fn say(&self, chapter: &str, words: &str) {
+        let source = SMALL_CHAPTER.replace("{words}", words);
+        self.write(&format!("listings/{chapter}/src/main.rs"), &source);
+    }
+
+    /// The book over this workspace.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = command();
+        command.arg("--workspace").arg(self.folder.path());
+        command.env("CARGO_TARGET_DIR", self.folder.path().join("target"));
+        command
+    }
+}
+
+/// A cargo that says one line and then waits at a gate.
+#[cfg(unix)]
+pub(crate) struct Gate {
+    folder: TempDir,
+}
+
+#[cfg(unix)]
+impl Gate {
+    pub(crate) const LINE: &str = "Compiling the gate";
+
+    pub(crate) fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let gate = Self { folder: TempDir::new().unwrap() };
+        let pipe = gate.pipe();
+        let status = Command::new("mkfifo").arg(&pipe).status();
+        assert!(status.unwrap().success());
+        let script = format!(
+            "#!/bin/sh\necho '   {}' >&2\nread -r _ < '{}'\n\
+             exec '{}' \"$@\"\n",
+            Self::LINE,
+            pipe.display(),
+            std::env::var("CARGO").unwrap()
+        );
+        fs::write(gate.cargo(), script).unwrap();
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(gate.cargo(), mode).unwrap();
+        gate
+    }
+
+    fn pipe(&self) -> PathBuf {
+        self.folder.path().join("pipe")
+    }
+
+    /// What stands in for cargo.
+    pub(crate) fn cargo(&self) -> PathBuf {
+        self.folder.path().join("cargo")
+    }
+
+    /// Lets one cargo through; waits until it is there.
+    pub(crate) fn open(&self) {
+        fs::write(self.pipe(), "\n").unwrap();
+    }
 }
 
 pub(crate) struct Events {
