@@ -374,7 +374,8 @@ impl Workspace {
     }
 }
 
-/// A cargo that says one line and then waits at a gate.
+/// A cargo that says one line and then waits at a gate; without the gate it
+/// ends.
 #[cfg(unix)]
 pub(crate) struct Gate {
     folder: TempDir,
@@ -387,14 +388,13 @@ impl Gate {
     pub(crate) fn new() -> Self {
         use std::os::unix::fs::PermissionsExt;
         let gate = Self { folder: TempDir::new().unwrap() };
-        let pipe = gate.pipe();
-        let status = Command::new("mkfifo").arg(&pipe).status();
-        assert!(status.unwrap().success());
         let script = format!(
-            "#!/bin/sh\necho '   {}' >&2\nread -r _ < '{}'\n\
-             exec '{}' \"$@\"\n",
+            "#!/bin/sh\necho '   {}' >&2\ncd '{}' || exit\n\
+             until mv open \"passed-$$\" 2>/dev/null; do\n\
+             test -e \"$0\" || exit\nsleep 0.02\ndone\n\
+             cd \"$OLDPWD\" && exec '{}' \"$@\"\n",
             Self::LINE,
-            pipe.display(),
+            gate.folder.path().display(),
             std::env::var("CARGO").unwrap()
         );
         fs::write(gate.cargo(), script).unwrap();
@@ -403,18 +403,14 @@ impl Gate {
         gate
     }
 
-    fn pipe(&self) -> PathBuf {
-        self.folder.path().join("pipe")
-    }
-
     /// What stands in for cargo.
     pub(crate) fn cargo(&self) -> PathBuf {
         self.folder.path().join("cargo")
     }
 
-    /// Lets one cargo through; waits until it is there.
+    /// Lets one cargo through.
     pub(crate) fn open(&self) {
-        fs::write(self.pipe(), "\n").unwrap();
+        fs::write(self.folder.path().join("open"), "").unwrap();
     }
 }
 
