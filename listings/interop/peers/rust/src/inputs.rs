@@ -102,7 +102,7 @@ struct Block {
 /// All streams.
 #[must_use]
 pub fn inputs() -> Vec<Input> {
-    let (mut blocks, mut id) = (0, 0);
+    let (mut blocks, mut id, mut message) = (0, 0, 0);
     vec![
         Input::new("tokens", |words| Block::data(words.token(LATIN))),
         Input::new("1 KiB", |words| Block::data(words.text(LATIN, 1024, 1024))),
@@ -113,6 +113,11 @@ pub fn inputs() -> Vec<Input> {
                 0 => Block::data(words.text(LATIN, 60, 200)),
                 _ => Block::heartbeat(),
             }
+        }),
+        Input::new("messages", |words| {
+            message += 1;
+            let block = Block::data(words.text(LATIN, 1024, 1024));
+            block.with_type("message.delta").with_id(message)
         }),
         Input::new("id", |words| {
             id += 1;
