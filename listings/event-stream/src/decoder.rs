@@ -7,6 +7,7 @@ use alloc::{
     vec::Vec,
 };
 use core::{error::Error, fmt, mem, ops::Range, time::Duration};
+use memchr::memchr;
 use simdutf8::basic::from_utf8;
 
 // ANCHOR: item
@@ -514,7 +515,7 @@ impl Decoder {
                     self.set(field, value);
                 }
             }
-            Field::Id if !value.contains(&0) => {
+            Field::Id if memchr(0, value).is_none() => {
                 block.id = lines.short_text_of(line, value);
                 if block.id.is_none() {
                     self.set(field, value);
@@ -623,7 +624,7 @@ impl Decoder {
     fn set(&mut self, field: Field, value: &[u8]) {
         match field {
             Field::Event => replace(&mut self.event_type, value),
-            Field::Id if !value.contains(&0) => {
+            Field::Id if memchr(0, value).is_none() => {
                 replace(&mut self.id_buffer, value);
                 self.block_has_id = true;
             }

@@ -93,7 +93,11 @@ impl<'c> Lines<'c> {
     #[expect(clippy::inline_always, reason = "the loop's line in registers")]
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Line<'c>> {
-        let (start, at) = (self.start, self.next_end()?);
+        let start = self.start;
+        if self.skip_lf() {
+            return Some(Line { start, bytes: &[], is_cut_after_cr: false });
+        }
+        let at = self.next_end()?;
         let bytes = self.chunk.get(start..at)?;
         let (ends, is_cut_after_cr) = match self.chunk.get(at..)? {
             [b'\r'] => (1, true),
@@ -106,10 +110,12 @@ impl<'c> Lines<'c> {
 
     /// Takes an LF, if it comes next.
     #[inline]
-    pub(crate) fn skip_lf(&mut self) {
-        if let [b'\n', ..] = self.rest() {
+    pub(crate) fn skip_lf(&mut self) -> bool {
+        let is_lf = self.rest().first() == Some(&b'\n');
+        if is_lf {
             self.skip(1);
         }
+        is_lf
     }
 
     /// Where the next line ends.
@@ -205,36 +211,45 @@ impl<'c> Lines<'c> {
         self.text(end - value.len()..end)
     }
 
-    /// The same for a value that is short, and checked alone: what follows it
-    /// may not be asked for.
+    /// The same for a short value: not much of what follows is checked, since
+    /// it may not be asked for.
     #[inline]
     pub(crate) fn short_text_of(
         &mut self,
         line: Line<'c>,
-        value: &'c [u8],
+        value: &[u8],
     ) -> Option<&'c str> {
+        const NEAR: usize = 128;
         let end = line.start + line.bytes.len();
-        let known = self.known(end - value.len()..end);
-        known.or_else(|| from_utf8(value).ok())
+        let range = end - value.len()..end;
+        self.known(&range).or_else(|| self.check(range, NEAR))
     }
 
     /// The text at `range`, if it is UTF-8.
     #[inline]
     fn text(&mut self, range: Range<usize>) -> Option<&'c str> {
-        self.known(range.clone()).or_else(|| self.check(range))
+        let least = match self.check {
+            Check::Text => 0,
+            Check::Rest => usize::MAX,
+        };
+        self.known(&range).or_else(|| self.check(range, least))
     }
 
     #[inline]
-    fn known(&self, range: Range<usize>) -> Option<&'c str> {
+    fn known(&self, range: &Range<usize>) -> Option<&'c str> {
         let start = range.start.checked_sub(self.text_start)?;
         self.text.get(start..start + range.len())
     }
 
+    /// Checks the text at `range`, and with it what follows, up to so many
+    /// bytes.
     #[inline(never)]
-    fn check(&mut self, range: Range<usize>) -> Option<&'c str> {
-        let bytes = match self.check {
-            Check::Text => self.chunk.get(range.clone())?,
-            Check::Rest => whole_characters(self.chunk.get(range.start..)?),
+    fn check(&mut self, range: Range<usize>, least: usize) -> Option<&'c str> {
+        let bytes = if range.len() < least {
+            let from = self.chunk.get(range.start..)?;
+            whole_characters(from.get(..least).unwrap_or(from))
+        } else {
+            self.chunk.get(range.clone())?
         };
         self.text_start = range.start;
         self.text = from_utf8(bytes).unwrap_or_else(|error| {

@@ -1,6 +1,7 @@
 //! The streams that decoders are timed with: made here, the same each time.
 
 use bytes::Bytes;
+use std::fmt::Display;
 
 /// An event, as whoever reads the stream should get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +118,9 @@ pub fn inputs() -> Vec<Input> {
         Input::new("messages", |words| {
             message += 1;
             let block = Block::data(words.text(LATIN, 1024, 1024));
-            block.with_type("message.delta").with_id(message)
+            block
+                .with_type("response.output_text.delta")
+                .with_id(format!("{:016x}-{message}", words.next()))
         }),
         Input::new("id", |words| {
             id += 1;
@@ -155,7 +158,7 @@ impl Block {
         Self { lines, event: Some(event) }
     }
 
-    fn with_id(mut self, id: u32) -> Self {
+    fn with_id(mut self, id: impl Display) -> Self {
         self.lines.insert_str(0, &format!("id: {id}\n"));
         if let Some(event) = &mut self.event {
             event.id = id.to_string();
