@@ -386,6 +386,9 @@ impl Decoder {
         if self.due != Due::Nothing || self.after_cr {
             self.settle(lines)?;
         }
+        if lines.rest().is_empty() {
+            return Ok(None);
+        }
         let is_cut = self.line_start < self.buffer.len();
         if !is_cut && !self.in_block {
             if self.comments == Comments::Skip {
@@ -493,7 +496,7 @@ impl Decoder {
         if field == Field::Comment && self.comments == Comments::Skip {
             return Ok(None);
         }
-        if line.bytes.len() > self.room(block) {
+        if !self.has_room(block, line.bytes.len(), lines.len_taken()) {
             return Err(self.exceed(block, lines.len_from(line.start)));
         }
         match field {
@@ -637,7 +640,8 @@ impl Decoder {
     #[inline]
     fn extend_line(&mut self, piece: &[u8]) -> bool {
         let line = self.buffer.len() - self.line_start;
-        let has_room = line + piece.len() <= self.room(&Block::default());
+        let length = line + piece.len();
+        let has_room = self.has_room(&Block::default(), length, piece.len());
         if has_room {
             self.buffer.extend_from_slice(piece);
         }
@@ -698,9 +702,19 @@ impl Decoder {
     }
 
     // ANCHOR: limit
+    /// Whether the block may have a line of this length. Most have, by far:
+    /// the block holds no more than the decoder, and what was taken of this
+    /// chunk.
+    #[inline]
+    fn has_room(&self, block: &Block<'_>, line: usize, taken: usize) -> bool {
+        let Self { buffer, event_type, id_buffer, .. } = self;
+        let held = buffer.len() + event_type.len() + id_buffer.len();
+        held + taken <= self.limit || line <= self.room(block)
+    }
+
     /// How long the block's next line may be. Only what counts is counted,
     /// so that the outcome does not depend on where chunks are cut.
-    #[inline]
+    #[inline(never)]
     fn room(&self, block: &Block<'_>) -> usize {
         let event_type = block.event_type.unwrap_or(&self.event_type);
         let id = match block.id {

@@ -70,6 +70,11 @@ impl<'c> Lines<'c> {
         self.chunk.get(self.start..).unwrap_or_default()
     }
 
+    /// How many bytes were taken.
+    pub(crate) fn len_taken(&self) -> usize {
+        self.start
+    }
+
     /// How many bytes there are from `start` to the chunk's end.
     pub(crate) fn len_from(&self, start: usize) -> usize {
         self.chunk.len() - start
