@@ -209,7 +209,7 @@ enum Due {
 // ANCHOR: block
 /// What a block has said, as far as it lies in this chunk and is UTF-8. It
 /// counts more than what the decoder has of the block from before.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Block<'c> {
     event_type: Option<&'c str>,
     id: Option<&'c str>,
@@ -559,30 +559,26 @@ impl Decoder {
         let end = self.buffer.len();
         let value = end - value.len()..end;
         match field {
-            Field::Data => {
-                self.append_buffered_data(value);
-                return self.advance(lines);
-            }
+            Field::Data => self.append_buffered_data(value),
             Field::Comment => {
                 self.due = Due::DropLine;
                 return Ok(Some(Found::Comment(Value::Buffer(value))));
             }
-            _ => {}
-        }
-        let buffer = mem::take(&mut self.buffer);
-        let time = match field {
-            Field::Retry => reconnection_time(&buffer[value]),
-            _ => {
-                self.set(field, &buffer[value]);
-                None
+            Field::Retry => {
+                let time = reconnection_time(&self.buffer[value]);
+                self.buffer.truncate(self.line_start);
+                if let Some(time) = time {
+                    return Ok(Some(Found::ReconnectionTime(time)));
+                }
             }
-        };
-        self.buffer = buffer;
-        self.buffer.truncate(self.line_start);
-        match time {
-            Some(time) => Ok(Some(Found::ReconnectionTime(time))),
-            None => self.advance(lines),
+            field => {
+                let buffer = mem::take(&mut self.buffer);
+                self.set(field, &buffer[value]);
+                self.buffer = buffer;
+                self.buffer.truncate(self.line_start);
+            }
         }
+        self.advance(lines)
     }
 
     /// A blank line: the end of a block.

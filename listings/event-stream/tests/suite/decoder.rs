@@ -6,6 +6,7 @@ use crate::{
     said::{Said, decode, items},
 };
 use event_stream::{Decoder, Item, LimitExceeded, MessageEvent};
+use std::slice;
 
 /// The error of a stream, which must be the same however it is cut.
 #[track_caller]
@@ -116,7 +117,8 @@ fn a_field_that_comes_again_counts_alone_wherever_the_cut_is() {
     for (stream, said) in blocks {
         for cut in 0..=stream.len() {
             let (one, two) = stream.split_at(cut);
-            assert_eq!(items([one, two]), [said.clone()], "cut at {cut}");
+            let read = items([one, two]);
+            assert_eq!(read, slice::from_ref(&said), "cut at {cut}");
         }
         let longest = stream.split(|byte| *byte == b'\n').map(<[u8]>::len);
         let longest = longest.max().unwrap();
