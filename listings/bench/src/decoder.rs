@@ -15,9 +15,10 @@ type Column = [&'static str; 3];
 
 /// A table for each of the streams that come in chunks of three sizes, and
 /// two for what else streams are made of.
-const TABLES: [(&str, [Column; 3]); 6] = [
+const TABLES: [(&str, [Column; 3]); 7] = [
     ("tokens", sizes("tokens")),
     ("1 KiB", sizes("1 KiB")),
+    ("messages", sizes("messages")),
     ("1 MiB", sizes("1 MiB")),
     ("heartbeats", sizes("heartbeats")),
     (
@@ -43,8 +44,16 @@ const fn sizes(input: &'static str) -> [Column; 3] {
 }
 
 /// The streams whose allocations are shown.
-const COUNTED: [&str; 7] =
-    ["tokens", "1 KiB", "1 MiB", "heartbeats", "id", "type", "CRLF"];
+const COUNTED: [&str; 8] = [
+    "tokens",
+    "1 KiB",
+    "messages",
+    "1 MiB",
+    "heartbeats",
+    "id",
+    "type",
+    "CRLF",
+];
 
 /// Runs the measurement: each decoder `rounds` times over each of these
 /// streams, or over all.

@@ -1,12 +1,13 @@
 //! What a client reads: bytes in, in pieces of any size; events out.
 
-use crate::lines::{Block, Check, Line, Lines, Short};
+use crate::lines::{Check, Line, Lines, Short};
 use alloc::{
     borrow::Cow,
     string::{String, ToString},
     vec::Vec,
 };
 use core::{error::Error, fmt, mem, ops::Range, time::Duration};
+use memchr::memchr;
 use simdutf8::basic::from_utf8;
 
 // ANCHOR: item
@@ -171,11 +172,9 @@ pub struct Decoder {
     block_has_id: bool,
     /// The block has a field that a blank line must act on.
     in_block: bool,
-    /// What the block's type, ID and data come to, in bytes.
-    block_size: usize,
     after_cr: bool,
     due: Due,
-    /// Text that was joined, or repaired with U+FFFD, lent to an item.
+    /// Text that was repaired with U+FFFD, lent to an item.
     text: String,
     limit: usize,
     comments: Comments,
@@ -207,6 +206,26 @@ enum Due {
     Fail(LimitExceeded),
 }
 
+// ANCHOR: block
+/// What a block has said, as far as it lies in this chunk and is UTF-8. It
+/// counts more than what the decoder has of the block from before.
+#[derive(Clone, Copy, Default)]
+struct Block<'c> {
+    event_type: Option<&'c str>,
+    id: Option<&'c str>,
+    /// The only line of data.
+    data: Option<&'c str>,
+}
+// ANCHOR_END: block
+
+impl Block<'_> {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        let Self { event_type, id, data } = self;
+        event_type.is_none() && id.is_none() && data.is_none()
+    }
+}
+
 /// An [`Item`], before the text it borrows is looked up.
 enum Found<'c> {
     Event {
@@ -223,17 +242,8 @@ enum Found<'c> {
 /// Where a text lies.
 enum Value<'c> {
     Chunk(&'c str),
-    /// Lines of the chunk, joined.
-    Joined,
     /// Bytes that came in pieces, or must be repaired.
     Buffer(Range<usize>),
-}
-
-impl<'c> Found<'c> {
-    #[inline]
-    fn event(data: Value<'c>) -> Self {
-        Self::Event { event_type: "", data }
-    }
 }
 
 impl Default for Decoder {
@@ -268,7 +278,6 @@ impl Decoder {
             id_buffer: String::new(),
             block_has_id: false,
             in_block: false,
-            block_size: 0,
             after_cr: false,
             due: Due::SkipBom(0),
             text: String::new(),
@@ -374,18 +383,21 @@ impl Decoder {
         &mut self,
         lines: &mut Lines<'c>,
     ) -> Result<Option<Found<'c>>, LimitExceeded> {
-        if self.due != Due::Nothing {
+        if self.due != Due::Nothing || self.after_cr {
             self.settle(lines)?;
         }
-        let is_between =
-            !self.in_block && !self.after_cr && self.buffer.is_empty();
-        if is_between {
+        if lines.rest().is_empty() {
+            return Ok(None);
+        }
+        let is_cut = self.line_start < self.buffer.len();
+        if !is_cut && !self.in_block {
             if self.comments == Comments::Skip {
                 lines.skip_comments();
             }
             match lines.next_short(self.limit) {
                 Some(Short::Data(data)) => {
-                    return Ok(Some(Found::event(Value::Chunk(data))));
+                    let data = Value::Chunk(data);
+                    return Ok(Some(Found::Event { event_type: "", data }));
                 }
                 Some(Short::Comment(text)) => {
                     return Ok(Some(Found::Comment(Value::Chunk(text))));
@@ -393,52 +405,14 @@ impl Decoder {
                 None => {}
             }
         }
-        if lines.rest().is_empty() {
-            return Ok(None);
-        }
         if !lines.has_end() {
             self.keep_rest(lines)?;
-            return Ok(None);
-        }
-        let found = if is_between && !lines.is_short() {
-            self.next_block(lines)
+            Ok(None)
+        } else if is_cut {
+            self.end_cut_line(lines)
         } else {
-            self.end_data(lines)
-        };
-        match found {
-            Some(found) => Ok(Some(found)),
-            None => self.advance(lines),
+            self.advance(lines)
         }
-    }
-
-    /// A block that is whole, in this chunk.
-    fn next_block<'c>(&mut self, lines: &mut Lines<'c>) -> Option<Found<'c>> {
-        // A longer one would be held twice, if the loop has to take it.
-        const LONG: usize = 16 * 1024;
-        let Block { event_type, id, data } =
-            lines.next_block(self.limit.min(LONG), &mut self.text)?;
-        if let Some(id) = id {
-            self.last_event_id.clear();
-            self.last_event_id.push_str(id);
-        }
-        let data = data.map_or(Value::Joined, Value::Chunk);
-        Some(Found::Event { event_type, data })
-    }
-
-    /// The end of a block whose data is one line, of which the buffer has the
-    /// start.
-    fn end_data<'c>(&mut self, lines: &mut Lines<'c>) -> Option<Found<'c>> {
-        const DATA: &[u8] = b"data: ";
-        if self.data.is_some() || !self.buffer.starts_with(DATA) {
-            return None;
-        }
-        // There was room for what the buffer holds.
-        let room = self.limit - self.block_size - self.buffer.len();
-        let piece = lines.last_piece(room)?;
-        self.buffer.extend_from_slice(piece);
-        self.data = Some(DATA.len()..self.buffer.len());
-        self.in_block = true;
-        self.end_block(None)
     }
 
     // ANCHOR: advance
@@ -447,30 +421,20 @@ impl Decoder {
         &mut self,
         lines: &mut Lines<'c>,
     ) -> Result<Option<Found<'c>>, LimitExceeded> {
-        // The event's data, as long as it is one line of this very chunk.
-        let mut borrowed = None;
+        let mut block = Block::default();
         while let Some(line) = lines.next() {
-            let is_lf = line.bytes.is_empty() && line.end == b'\n';
-            let after_cr = mem::replace(&mut self.after_cr, line.end == b'\r');
-            if after_cr && is_lf {
-                continue; // It belongs to the CR: there is no line between.
-            }
-            let found = if self.line_start < self.buffer.len() {
-                if !self.extend_line(line.bytes) {
-                    return Err(self.exceed(lines.len_from(line.start)));
-                }
-                self.end_buffered_line()
-            } else if line.bytes.is_empty() {
-                self.end_block(borrowed.take())
+            self.after_cr = line.is_cut_after_cr;
+            let found = if line.bytes.is_empty() {
+                self.end_block(mem::take(&mut block))
             } else {
-                self.end_line(line, lines, &mut borrowed)?
+                self.end_line(line, lines, &mut block)?
             };
             if found.is_some() {
-                self.keep(borrowed);
+                self.keep(block);
                 return Ok(found);
             }
         }
-        self.keep(borrowed);
+        self.keep(block);
         self.keep_rest(lines)?;
         Ok(None)
     }
@@ -486,12 +450,11 @@ impl Decoder {
             return Ok(());
         }
         lines.skip(rest.len());
-        self.after_cr = false;
         let is_start = self.line_start == self.buffer.len();
         if is_start && rest[0] == b':' && self.comments == Comments::Skip {
             self.due = Due::SkipComment;
         } else if !self.extend_line(rest) {
-            return Err(self.exceed(rest.len()));
+            return Err(self.exceed(&Block::default(), rest.len()));
         }
         Ok(())
     }
@@ -520,132 +483,152 @@ impl Decoder {
         }
     }
 
-    /// The end of a line that lies in the chunk.
-    #[inline]
+    /// A line that lies in the chunk.
+    #[expect(clippy::inline_always, reason = "the loop's block in registers")]
+    #[inline(always)]
     fn end_line<'c>(
         &mut self,
         line: Line<'c>,
         lines: &mut Lines<'c>,
-        borrowed: &mut Option<&'c str>,
+        block: &mut Block<'c>,
     ) -> Result<Option<Found<'c>>, LimitExceeded> {
         let (field, value) = split(line.bytes);
         if field == Field::Comment && self.comments == Comments::Skip {
             return Ok(None);
         }
-        if !self.has_room(line.bytes.len()) {
-            return Err(self.exceed(lines.len_from(line.start)));
+        if !self.has_room(block, line.bytes.len(), lines.len_taken()) {
+            return Err(self.exceed(block, lines.len_from(line.start)));
         }
         match field {
-            Field::Data => {
-                let is_first = self.data.is_none() && borrowed.is_none();
-                self.count_data(value.len(), is_first);
-                let before = borrowed.take();
-                if is_first {
-                    *borrowed = lines.text_of(line, value);
-                }
-                if borrowed.is_none() {
-                    self.keep(before);
+            Field::Data if self.data.is_none() && block.data.is_none() => {
+                block.data = lines.text_of(line, value);
+                if block.data.is_none() {
                     self.append_data(value);
                 }
+            }
+            Field::Data => {
+                if let Some(first) = block.data.take() {
+                    self.append_data(first.as_bytes());
+                }
+                self.append_data(value);
+            }
+            Field::Event => {
+                block.event_type = lines.short_text_of(line, value);
+                if block.event_type.is_none() {
+                    self.set(field, value);
+                }
+            }
+            Field::Id if memchr(0, value).is_none() => {
+                block.id = lines.short_text_of(line, value);
+                if block.id.is_none() {
+                    self.set(field, value);
+                }
+            }
+            Field::Retry => {
+                let time = reconnection_time(value);
+                return Ok(time.map(Found::ReconnectionTime));
             }
             Field::Comment => {
                 if let Some(text) = lines.text_of(line, value) {
                     return Ok(Some(Found::Comment(Value::Chunk(text))));
                 }
-                self.keep(borrowed.take());
+                self.keep(mem::take(block));
                 self.buffer.extend_from_slice(value);
                 self.due = Due::DropLine;
                 let value = self.line_start..self.buffer.len();
                 return Ok(Some(Found::Comment(Value::Buffer(value))));
             }
-            field => {
-                return Ok(self.set(field, value).map(Found::ReconnectionTime));
-            }
+            Field::Id | Field::Unknown => {}
         }
         Ok(None)
     }
 
-    /// The end of a line that came in pieces, and lies in the buffer.
-    fn end_buffered_line<'c>(&mut self) -> Option<Found<'c>> {
+    /// What is left of a line that came in pieces, and ends in this chunk: it
+    /// is put together in the buffer. Then the lines behind it.
+    fn end_cut_line<'c>(
+        &mut self,
+        lines: &mut Lines<'c>,
+    ) -> Result<Option<Found<'c>>, LimitExceeded> {
+        let Some(line) = lines.next() else { return Ok(None) };
+        if !self.extend_line(line.bytes) {
+            let to_end = lines.len_from(line.start);
+            return Err(self.exceed(&Block::default(), to_end));
+        }
+        self.after_cr = line.is_cut_after_cr;
         let (field, value) = split(&self.buffer[self.line_start..]);
         let end = self.buffer.len();
         let value = end - value.len()..end;
         match field {
-            Field::Data => {
-                self.count_data(value.len(), self.data.is_none());
-                self.append_buffered_data(value);
-                None
-            }
+            Field::Data => self.append_buffered_data(value),
             Field::Comment => {
                 self.due = Due::DropLine;
-                Some(Found::Comment(Value::Buffer(value)))
+                return Ok(Some(Found::Comment(Value::Buffer(value))));
+            }
+            Field::Retry => {
+                let time = reconnection_time(&self.buffer[value]);
+                self.buffer.truncate(self.line_start);
+                if let Some(time) = time {
+                    return Ok(Some(Found::ReconnectionTime(time)));
+                }
             }
             field => {
                 let buffer = mem::take(&mut self.buffer);
-                let time = self.set(field, &buffer[value]);
+                self.set(field, &buffer[value]);
                 self.buffer = buffer;
                 self.buffer.truncate(self.line_start);
-                time.map(Found::ReconnectionTime)
             }
         }
+        self.advance(lines)
     }
 
     /// A blank line: the end of a block.
     #[inline]
-    fn end_block<'c>(
-        &mut self,
-        borrowed: Option<&'c str>,
-    ) -> Option<Found<'c>> {
-        if !self.in_block {
+    fn end_block<'c>(&mut self, block: Block<'c>) -> Option<Found<'c>> {
+        let is_held = mem::take(&mut self.in_block);
+        if !is_held && block.is_empty() {
             return None;
         }
-        self.in_block = false;
-        self.block_size = 0;
-        let block_has_id = mem::take(&mut self.block_has_id);
-        if block_has_id {
+        if block.event_type.is_some() {
+            self.event_type.clear();
+        }
+        let mut has_id = mem::take(&mut self.block_has_id);
+        if let Some(id) = block.id {
+            has_id = true;
+            self.last_event_id.clear();
+            self.last_event_id.push_str(id);
+        } else if has_id {
             mem::swap(&mut self.last_event_id, &mut self.id_buffer);
         }
-        let found = match (borrowed, self.data.take()) {
-            (Some(data), _) => Found::event(Value::Chunk(data)),
-            (None, Some(data)) => Found::event(Value::Buffer(data)),
-            (None, None) if block_has_id => Found::LastEventId,
-            (None, None) => {
+        let data = match block.data {
+            Some(data) => Some(Value::Chunk(data)),
+            None => self.data.take().map(Value::Buffer),
+        };
+        let event_type = block.event_type.unwrap_or_default();
+        let found = match data {
+            Some(data) => Found::Event { event_type, data },
+            None if has_id => Found::LastEventId,
+            None => {
                 self.event_type.clear();
                 return None;
             }
         };
-        self.due = Due::DropBlock;
+        if is_held {
+            self.due = Due::DropBlock;
+        }
         Some(found)
     }
 
-    /// Sets what a field other than `data` sets, and returns a reconnection
-    /// time if it was one. What the standard ignores is ignored.
-    fn set(&mut self, field: Field, value: &[u8]) -> Option<Duration> {
+    /// Sets the type or the ID: to text that is repaired, or outlives the
+    /// chunk.
+    fn set(&mut self, field: Field, value: &[u8]) {
         match field {
-            Field::Event => {
-                self.block_size -= self.event_type.len();
-                replace(&mut self.event_type, value);
-                self.block_size += self.event_type.len();
-            }
-            Field::Id if !value.contains(&0) => {
-                if self.block_has_id {
-                    self.block_size -= self.id_buffer.len();
-                }
+            Field::Event => replace(&mut self.event_type, value),
+            Field::Id if memchr(0, value).is_none() => {
                 replace(&mut self.id_buffer, value);
-                self.block_size += self.id_buffer.len();
                 self.block_has_id = true;
             }
-            Field::Retry => return reconnection_time(value),
-            _ => return None,
+            _ => return,
         }
-        self.in_block = true;
-        None
-    }
-
-    /// Counts a line of data, and the LF before it unless it is the first.
-    #[inline]
-    fn count_data(&mut self, length: usize, is_first: bool) {
-        self.block_size += length + usize::from(!is_first);
         self.in_block = true;
     }
 
@@ -653,17 +636,31 @@ impl Decoder {
     #[inline]
     fn extend_line(&mut self, piece: &[u8]) -> bool {
         let line = self.buffer.len() - self.line_start;
-        let has_room = self.has_room(line + piece.len());
+        let length = line + piece.len();
+        let has_room = self.has_room(&Block::default(), length, piece.len());
         if has_room {
             self.buffer.extend_from_slice(piece);
         }
         has_room
     }
 
-    /// Moves data that the chunk holds to the buffer, which outlives it.
+    /// Copies what outlives the chunk.
     #[inline]
-    fn keep(&mut self, borrowed: Option<&str>) {
-        if let Some(data) = borrowed {
+    fn keep(&mut self, block: Block<'_>) {
+        if block.is_empty() {
+            return;
+        }
+        self.in_block = true;
+        if let Some(event_type) = block.event_type {
+            self.event_type.clear();
+            self.event_type.push_str(event_type);
+        }
+        if let Some(id) = block.id {
+            self.id_buffer.clear();
+            self.id_buffer.push_str(id);
+            self.block_has_id = true;
+        }
+        if let Some(data) = block.data {
             self.append_data(data.as_bytes());
         }
     }
@@ -681,6 +678,7 @@ impl Decoder {
         self.buffer.extend_from_slice(value);
         self.data = Some(start..self.buffer.len());
         self.line_start = self.buffer.len();
+        self.in_block = true;
     }
 
     /// The same for a line with which the buffer ends.
@@ -696,23 +694,46 @@ impl Decoder {
             }
         });
         self.line_start = self.buffer.len();
+        self.in_block = true;
     }
 
     // ANCHOR: limit
-    /// Whether the block may have a line of this length. Only what counts is
-    /// counted, so that the outcome does not depend on where chunks are cut.
+    /// Whether the block may have a line of this length. Most have, by far:
+    /// the block holds no more than the decoder, and what was taken of this
+    /// chunk.
     #[inline]
-    fn has_room(&self, line: usize) -> bool {
-        line <= self.limit.saturating_sub(self.block_size)
+    fn has_room(&self, block: &Block<'_>, line: usize, taken: usize) -> bool {
+        let Self { buffer, event_type, id_buffer, .. } = self;
+        let held = buffer.len() + event_type.len() + id_buffer.len();
+        held + taken <= self.limit || line <= self.room(block)
+    }
+
+    /// How long the block's next line may be. Only what counts is counted,
+    /// so that the outcome does not depend on where chunks are cut.
+    #[inline(never)]
+    fn room(&self, block: &Block<'_>) -> usize {
+        let event_type = block.event_type.unwrap_or(&self.event_type);
+        let id = match block.id {
+            Some(id) => id,
+            None if self.block_has_id => &self.id_buffer,
+            None => "",
+        };
+        let data = match (block.data, &self.data) {
+            (Some(data), _) => data.len(),
+            (None, Some(data)) => data.len(),
+            (None, None) => 0,
+        };
+        let held = event_type.len() + id.len() + data;
+        self.limit.saturating_sub(held)
     }
 
     /// There is no room for the line that starts, or goes on, `to_end` bytes
     /// before the chunk's end.
     #[cold]
-    fn exceed(&mut self, to_end: usize) -> LimitExceeded {
+    fn exceed(&mut self, block: &Block<'_>, to_end: usize) -> LimitExceeded {
         let line = self.buffer.len() - self.line_start;
         let line_start = self.offset - to_end as u64 - line as u64;
-        let room = self.limit.saturating_sub(self.block_size);
+        let room = self.room(block);
         let exceeded = LimitExceeded {
             limit: self.limit,
             offset: line_start + room as u64,
@@ -730,7 +751,7 @@ impl Decoder {
             Due::SkipBom(skipped) => self.skip_bom(skipped, lines),
             Due::SkipComment => {
                 if let Some(line) = lines.next() {
-                    self.after_cr = line.end == b'\r';
+                    self.after_cr = line.is_cut_after_cr;
                 } else {
                     lines.skip(lines.rest().len());
                     self.due = Due::SkipComment;
@@ -746,6 +767,11 @@ impl Decoder {
                 self.due = Due::Fail(exceeded);
                 return Err(exceeded);
             }
+        }
+        if self.after_cr {
+            self.after_cr = lines.rest().is_empty();
+            // It belongs to the CR: there is no line between.
+            lines.skip_lf();
         }
         Ok(())
     }
@@ -808,7 +834,8 @@ enum Field {
 
 /// Which field a line is, and where its value starts: past the colon and one
 /// space. A name without a colon has an empty value.
-#[inline]
+#[expect(clippy::inline_always, reason = "every line goes through it")]
+#[inline(always)]
 fn split(line: &[u8]) -> (Field, &[u8]) {
     let (field, rest) = match line {
         [b'd', b'a', b't', b'a', rest @ ..] => (Field::Data, rest),
@@ -832,14 +859,13 @@ impl<'c> Value<'c> {
     /// contains, so decoding value by value repairs what decoding the whole
     /// stream first would repair (§9.2.6: "UTF-8 decode").
     #[inline]
-    fn look_up<'s>(self, buffer: &'s [u8], joined: &'s mut String) -> &'s str
+    fn look_up<'s>(self, buffer: &'s [u8], repaired: &'s mut String) -> &'s str
     where
         'c: 's,
     {
         match self {
             Value::Chunk(text) => text,
-            Value::Joined => joined,
-            Value::Buffer(range) => to_text(&buffer[range], joined),
+            Value::Buffer(range) => to_text(&buffer[range], repaired),
         }
     }
 }

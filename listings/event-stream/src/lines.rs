@@ -1,6 +1,5 @@
 //! A chunk's lines: where they end, and the text in them.
 
-use alloc::string::String;
 use core::ops::Range;
 use memchr::memchr2;
 use simdutf8::compat::from_utf8;
@@ -39,8 +38,9 @@ pub(crate) struct Line<'c> {
     pub(crate) start: usize,
     /// What stands before its end.
     pub(crate) bytes: &'c [u8],
-    /// Its end: CR or LF.
-    pub(crate) end: u8,
+    /// Whether the chunk ends with its CR, so that the next may start with
+    /// the LF that belongs to it.
+    pub(crate) is_cut_after_cr: bool,
 }
 
 /// What a block of a single line says.
@@ -48,16 +48,6 @@ pub(crate) struct Line<'c> {
 pub(crate) enum Short<'c> {
     Data(&'c str),
     Comment(&'c str),
-}
-
-/// What a block says that is an event.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Block<'c> {
-    /// Empty where it names none.
-    pub(crate) event_type: &'c str,
-    pub(crate) id: Option<&'c str>,
-    /// `None` where it has several lines, which were joined.
-    pub(crate) data: Option<&'c str>,
 }
 
 impl<'c> Lines<'c> {
@@ -80,6 +70,11 @@ impl<'c> Lines<'c> {
         self.chunk.get(self.start..).unwrap_or_default()
     }
 
+    /// How many bytes were taken.
+    pub(crate) fn len_taken(&self) -> usize {
+        self.start
+    }
+
     /// How many bytes there are from `start` to the chunk's end.
     pub(crate) fn len_from(&self, start: usize) -> usize {
         self.chunk.len() - start
@@ -93,26 +88,39 @@ impl<'c> Lines<'c> {
         self.end = None;
     }
 
-    /// Takes the next line, if it ends in this chunk.
-    #[inline]
-    pub(crate) fn next(&mut self) -> Option<Line<'c>> {
-        let (start, at) = (self.start, self.next_end()?);
-        let (bytes, end) = (self.chunk.get(start..at)?, *self.chunk.get(at)?);
-        self.skip(bytes.len() + 1);
-        Some(Line { start, bytes, end })
-    }
-
     /// Whether the next line ends in this chunk.
     #[inline]
     pub(crate) fn has_end(&mut self) -> bool {
         self.next_end().is_some()
     }
 
-    /// Whether the chunk has at most 64 bytes, so that few blocks of several
-    /// lines are whole in it.
+    /// Takes the next line, if it ends in this chunk.
+    #[expect(clippy::inline_always, reason = "the loop's line in registers")]
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<Line<'c>> {
+        let start = self.start;
+        if self.skip_lf() {
+            return Some(Line { start, bytes: &[], is_cut_after_cr: false });
+        }
+        let at = self.next_end()?;
+        let bytes = self.chunk.get(start..at)?;
+        let (ends, is_cut_after_cr) = match self.chunk.get(at..)? {
+            [b'\r'] => (1, true),
+            [b'\r', b'\n', ..] => (2, false),
+            _ => (1, false),
+        };
+        self.skip(bytes.len() + ends);
+        Some(Line { start, bytes, is_cut_after_cr })
+    }
+
+    /// Takes an LF, if it comes next.
     #[inline]
-    pub(crate) fn is_short(&self) -> bool {
-        self.chunk.len() <= SHORT
+    pub(crate) fn skip_lf(&mut self) -> bool {
+        let is_lf = self.rest().first() == Some(&b'\n');
+        if is_lf {
+            self.skip(1);
+        }
+        is_lf
     }
 
     /// Where the next line ends.
@@ -176,77 +184,6 @@ impl<'c> Lines<'c> {
     }
     // ANCHOR_END: short
 
-    // ANCHOR: block
-    /// Takes the next block, if it is an event, whole, in UTF-8, of nothing
-    /// but `data:`, `event:` and `id:`, and has at most `limit` bytes, line
-    /// ends included. The lines of its data are put into `joined`, if it has
-    /// several.
-    #[inline(never)]
-    pub(crate) fn next_block(
-        &mut self,
-        limit: usize,
-        joined: &mut String,
-    ) -> Option<Block<'c>> {
-        let mut block = Block { event_type: "", id: None, data: None };
-        let mut is_joined = false;
-        let (mut start, mut end) = (self.start, self.next_end()?);
-        loop {
-            let next = match self.chunk.get(end..)? {
-                [b'\r', b'\n', ..] => end + 2,
-                [b'\n', ..] | [b'\r', _, ..] => end + 1,
-                _ => return None, // What comes next may belong to this CR.
-            };
-            if next - self.start > limit {
-                return None;
-            }
-            match self.chunk.get(start..end)? {
-                [] if block.data.is_none() && !is_joined => return None,
-                [] => {
-                    self.skip(next - self.start);
-                    return Some(block);
-                }
-                [b'd', b'a', b't', b'a', b':', value @ ..] => {
-                    let value = self.field(value, end)?;
-                    if let Some(first) = block.data.take() {
-                        is_joined = true;
-                        joined.clear();
-                        joined.push_str(first);
-                    }
-                    if is_joined {
-                        joined.push('\n');
-                        joined.push_str(value);
-                    } else {
-                        block.data = Some(value);
-                    }
-                }
-                [b'e', b'v', b'e', b'n', b't', b':', value @ ..] => {
-                    block.event_type = self.field(value, end)?;
-                }
-                [b'i', b'd', b':', value @ ..] if !value.contains(&0) => {
-                    block.id = Some(self.field(value, end)?);
-                }
-                _ => return None,
-            }
-            start = next;
-            end = start + line_end(self.chunk.get(start..)?)?;
-        }
-    }
-    // ANCHOR_END: block
-
-    /// Takes what is left of a line, if it is in this chunk, with the end of
-    /// its block, and has at most `room` bytes.
-    #[inline]
-    pub(crate) fn last_piece(&mut self, room: usize) -> Option<&'c [u8]> {
-        let end = self.next_end()?;
-        let piece = self.chunk.get(self.start..end)?;
-        let ends = self.block_end(end)?;
-        if piece.len() > room {
-            return None;
-        }
-        self.skip(piece.len() + ends);
-        Some(piece)
-    }
-
     // ANCHOR: skip
     /// Takes the comments and blank lines that come next, if LF or CRLF ends
     /// them.
@@ -279,26 +216,45 @@ impl<'c> Lines<'c> {
         self.text(end - value.len()..end)
     }
 
-    /// A field's value, with which a line ends at `end`, less one space.
+    /// The same for a short value: not much of what follows is checked, since
+    /// it may not be asked for.
     #[inline]
-    fn field(&mut self, value: &[u8], end: usize) -> Option<&'c str> {
-        let value = value.strip_prefix(b" ").unwrap_or(value);
-        self.text(end - value.len()..end)
+    pub(crate) fn short_text_of(
+        &mut self,
+        line: Line<'c>,
+        value: &[u8],
+    ) -> Option<&'c str> {
+        const NEAR: usize = 128;
+        let end = line.start + line.bytes.len();
+        let range = end - value.len()..end;
+        self.known(&range).or_else(|| self.check(range, NEAR))
     }
 
     /// The text at `range`, if it is UTF-8.
     #[inline]
     fn text(&mut self, range: Range<usize>) -> Option<&'c str> {
-        let start = range.start.checked_sub(self.text_start);
-        let text = start.and_then(|at| self.text.get(at..at + range.len()));
-        text.or_else(|| self.check(range))
+        let least = match self.check {
+            Check::Text => 0,
+            Check::Rest => usize::MAX,
+        };
+        self.known(&range).or_else(|| self.check(range, least))
     }
 
+    #[inline]
+    fn known(&self, range: &Range<usize>) -> Option<&'c str> {
+        let start = range.start.checked_sub(self.text_start)?;
+        self.text.get(start..start + range.len())
+    }
+
+    /// Checks the text at `range`, and with it what follows, up to so many
+    /// bytes.
     #[inline(never)]
-    fn check(&mut self, range: Range<usize>) -> Option<&'c str> {
-        let bytes = match self.check {
-            Check::Text => self.chunk.get(range.clone())?,
-            Check::Rest => whole_characters(self.chunk.get(range.start..)?),
+    fn check(&mut self, range: Range<usize>, least: usize) -> Option<&'c str> {
+        let bytes = if range.len() < least {
+            let from = self.chunk.get(range.start..)?;
+            whole_characters(from.get(..least).unwrap_or(from))
+        } else {
+            self.chunk.get(range.clone())?
         };
         self.text_start = range.start;
         self.text = from_utf8(bytes).unwrap_or_else(|error| {

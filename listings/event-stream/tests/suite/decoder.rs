@@ -6,6 +6,7 @@ use crate::{
     said::{Said, decode, items},
 };
 use event_stream::{Decoder, Item, LimitExceeded, MessageEvent};
+use std::slice;
 
 /// The error of a stream, which must be the same however it is cut.
 #[track_caller]
@@ -80,6 +81,66 @@ fn lines_of_every_length_end_where_they_do() {
                 }
             }
         }
+    }
+}
+
+/// The cut costs a copy of what came before it, and no more.
+#[test]
+fn what_lies_behind_the_cut_of_a_block_is_borrowed_from_the_chunk() {
+    let stream = b"id: 1\nevent: note\ndata: Hello\n\n";
+    let id_ends = 6;
+    for end in 1..=id_ends {
+        let (mut one, mut two) = stream.split_at(end);
+        let mut decoder = Decoder::new();
+        assert_eq!(decoder.next(&mut one), Ok(None));
+        let chunk = two.as_ptr_range();
+        let Ok(Some(Item::Event(event))) = decoder.next(&mut two) else {
+            panic!("an event")
+        };
+        assert_eq!(event.last_event_id, "1");
+        assert!(chunk.contains(&event.event_type.as_ptr()), "cut at {end}");
+        assert!(chunk.contains(&event.data.as_ptr()), "cut at {end}");
+    }
+}
+
+/// A block says some of it in one chunk and some in the next, and says it
+/// again: what comes later counts, against the limit as well.
+#[test]
+fn a_field_that_comes_again_counts_alone_wherever_the_cut_is() {
+    let blocks: [(&[u8], Said); 5] = [
+        (b"event: old\nevent\ndata: x\n\n", Said::event("message", "x", "")),
+        (b"event: old\nevent: t\ndata: x\n\n", Said::event("t", "x", "")),
+        (b"event: \xFF\nevent: t\ndata: x\n\n", Said::event("t", "x", "")),
+        (b"id: old\nid: 1\ndata: x\n\n", Said::event("message", "x", "1")),
+        (b"id: old\nid\ndata: x\n\n", Said::event("message", "x", "")),
+    ];
+    for (stream, said) in blocks {
+        for cut in 0..=stream.len() {
+            let (one, two) = stream.split_at(cut);
+            let read = items([one, two]);
+            assert_eq!(read, slice::from_ref(&said), "cut at {cut}");
+        }
+        let longest = stream.split(|byte| *byte == b'\n').map(<[u8]>::len);
+        let longest = longest.max().unwrap();
+        assert_eq!(exceeded(longest + 3, stream), None);
+    }
+    // Held when the last line comes: "old", which `event` then replaces.
+    let stream = b"event: old\nevent\ndata: 12345\n\n";
+    assert_eq!(exceeded(11, stream), None);
+    assert_eq!(exceeded(10, stream), Some(at(10, 11 + 6 + 10)));
+}
+
+/// CR and LF are one line end, and neither is lost where a chunk ends.
+#[test]
+fn crlf_ends_lines_wherever_the_cut_is() {
+    let event = "id: 1\r\nevent: t\r\ndata: x\r\ndata\r\n\r\n";
+    let stream = [event, "\r\n", event, ": c\r\n\r\n", event].concat();
+    let said = Said::event("t", "x\n", "1");
+    let expected =
+        [&said, &said, &Said::Comment("c".into()), &said].map(Clone::clone);
+    for size in 1..stream.len() {
+        let pieces = stream.as_bytes().chunks(size);
+        assert_eq!(items(pieces), expected, "in pieces of {size}");
     }
 }
 

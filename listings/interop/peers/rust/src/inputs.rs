@@ -1,6 +1,7 @@
 //! The streams that decoders are timed with: made here, the same each time.
 
 use bytes::Bytes;
+use std::fmt::Display;
 
 /// An event, as whoever reads the stream should get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ struct Block {
 /// All streams.
 #[must_use]
 pub fn inputs() -> Vec<Input> {
-    let (mut blocks, mut id) = (0, 0);
+    let (mut blocks, mut id, mut message) = (0, 0, 0);
     vec![
         Input::new("tokens", |words| Block::data(words.token(LATIN))),
         Input::new("1 KiB", |words| Block::data(words.text(LATIN, 1024, 1024))),
@@ -113,6 +114,13 @@ pub fn inputs() -> Vec<Input> {
                 0 => Block::data(words.text(LATIN, 60, 200)),
                 _ => Block::heartbeat(),
             }
+        }),
+        Input::new("messages", |words| {
+            message += 1;
+            let block = Block::data(words.text(LATIN, 1024, 1024));
+            block
+                .with_type("response.output_text.delta")
+                .with_id(format!("{:016x}-{message}", words.next()))
         }),
         Input::new("id", |words| {
             id += 1;
@@ -150,7 +158,7 @@ impl Block {
         Self { lines, event: Some(event) }
     }
 
-    fn with_id(mut self, id: u32) -> Self {
+    fn with_id(mut self, id: impl Display) -> Self {
         self.lines.insert_str(0, &format!("id: {id}\n"));
         if let Some(event) = &mut self.event {
             event.id = id.to_string();

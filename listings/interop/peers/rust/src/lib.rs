@@ -38,7 +38,8 @@ mod readers;
 
 pub use readers::{
     AsyncSse, EventStream, EventStreamItems, EventsourceClient,
-    EventsourceStream, SseCodec, SseCore, SseCoreStream, SseStream,
+    EventsourceStream, Eventsrc, ReqwestSse, SseCodec, SseCore, SseCoreStream,
+    SseStream,
 };
 
 use bytes::Bytes;
@@ -154,6 +155,8 @@ pub fn for_each_reader(visitor: &mut impl Visitor) {
     visitor.visit::<AsyncSse>();
     visitor.visit::<EventsourceClient>();
     visitor.visit::<EventsourceStream>();
+    visitor.visit::<Eventsrc>();
+    visitor.visit::<ReqwestSse>();
     visitor.visit::<SseCodec>();
     visitor.visit::<SseCore>();
     visitor.visit::<SseCoreStream>();

@@ -8,11 +8,14 @@ use eventsource_client::{
     SSE,
 };
 use eventsource_stream::Eventsource;
-use futures::{Stream, StreamExt, TryStreamExt, future, stream::IntoAsyncRead};
+use futures::{
+    FutureExt, Stream, StreamExt, TryStreamExt, future, stream::IntoAsyncRead,
+};
 use http::{Request, Response};
 use launchdarkly_sdk_transport::{
     ByteStream, HttpTransport, ResponseFuture, TransportError,
 };
+use reqwest_sse::EventSource;
 use std::{
     convert::Infallible,
     io,
@@ -316,6 +319,87 @@ impl Reader for EventsourceStream {
         let mut events = Self::prepare(chunks).ok()?;
         drain(&mut events, |event| event.map(drop).map_err(text)).ok()?;
         Some(events.last_event_id().to_owned())
+    }
+}
+
+/// `eventsrc::FrameStream`.
+#[derive(Debug)]
+pub struct Eventsrc;
+
+impl Reader for Eventsrc {
+    const CRATE: &'static str = "eventsrc";
+    const FORM: &'static str = "FrameStream";
+
+    type Input = Pin<Box<eventsrc::FrameStream<Body<Infallible>>>>;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        Ok(Box::pin(eventsrc::FrameStream::new(Body::new(chunks))))
+    }
+
+    fn run(
+        input: &mut Self::Input,
+        mut each: impl FnMut(Seen<'_>),
+    ) -> Result<(), String> {
+        drain(input, |frame| {
+            each(match &frame.map_err(text)? {
+                eventsrc::Frame::Retry(time) => Seen::ReconnectionTime(*time),
+                eventsrc::Frame::Event(event) => Seen::Event {
+                    event_type: event.event(),
+                    data: event.data().as_bytes(),
+                    last_event_id: event.id(),
+                },
+            });
+            Ok(())
+        })
+    }
+
+    fn last_event_id(chunks: &[Bytes]) -> Option<String> {
+        let mut frames = Self::prepare(chunks).ok()?;
+        drain(&mut frames, |frame| frame.map(drop).map_err(text)).ok()?;
+        Some(frames.last_event_id().to_owned())
+    }
+}
+
+/// `reqwest_sse`'s events of a response, whose body is the chunks.
+#[derive(Debug)]
+pub struct ReqwestSse;
+
+impl Reader for ReqwestSse {
+    const CRATE: &'static str = "reqwest-sse";
+    const FORM: &'static str = "events";
+
+    type Input = reqwest_sse::ServerSentEvents;
+
+    fn prepare(chunks: &[Bytes]) -> Result<Self::Input, String> {
+        let body = reqwest::Body::wrap_stream(Body::<Infallible>::new(chunks));
+        let response = Response::builder()
+            .header("Content-Type", "text/event-stream")
+            .body(body)
+            .map_err(text)?;
+        // It looks at the head, and that is there.
+        reqwest::Response::from(response)
+            .events()
+            .now_or_never()
+            .ok_or("waits for the head")?
+            .map_err(text)
+    }
+
+    fn run(
+        input: &mut Self::Input,
+        mut each: impl FnMut(Seen<'_>),
+    ) -> Result<(), String> {
+        drain(input, |event| {
+            let event = event.map_err(text)?;
+            if let Some(time) = event.retry {
+                each(Seen::ReconnectionTime(time));
+            }
+            each(Seen::Event {
+                event_type: &event.event_type,
+                data: event.data.as_bytes(),
+                last_event_id: event.last_event_id.as_deref().unwrap_or(""),
+            });
+            Ok(())
+        })
     }
 }
 
