@@ -105,7 +105,7 @@ async fn a_snapshot_and_what_comes_after_it_is_the_board() {
                     let number = snapshot.last_event_id.split_once('-');
                     let number: usize = number.unwrap().1.parse().unwrap();
                     assert_eq!(number, snapshot.posts.len());
-                    if look % 50 == 0 {
+                    if look % 200 == 0 {
                         snapshots.lock().unwrap().push(snapshot);
                     }
                     if number == MAX_POSTS {
