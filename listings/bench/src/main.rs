@@ -12,9 +12,7 @@ use bench::idle::{self, Plan};
 use bench::others::Contestant;
 use bench::program::Program;
 use bench::servers::{self, shown};
-use bench::{
-    compare, decoder, encoder, instructions, machine, proc, table,
-};
+use bench::{compare, decoder, encoder, instructions, machine, proc, table};
 use clap::{Args, Parser, Subcommand};
 
 /// The most readers: one address has no more ports for them, or few.
