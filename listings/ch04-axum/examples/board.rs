@@ -5,6 +5,7 @@ use axum::{
     Json, Router,
     extract::{FromRef, State, rejection::JsonRejection},
     http::StatusCode,
+    middleware,
     response::Response,
     routing::get,
 };
@@ -113,10 +114,11 @@ impl FromRef<Board> for App {
 /// The board to load, to change, and to follow.
 pub fn routes(app: &App) -> Router {
     let board = Board::new(app.clone());
+    let guard = middleware::from_fn_with_state(app.clone(), server::guard);
     Router::new()
         .route("/board", get(snapshot).post(post))
         .route("/events", get(events))
-        // What `server::router` has around its routes belongs around these.
+        .layer(guard)
         .with_state(board)
 }
 
