@@ -20,13 +20,11 @@
 //! - [`machine`]: where and when it was measured
 //! - [`plot`]: a table's figures, drawn for a page
 //! - [`compare`]: what can be counted without running anything
-//! - [`contracts`]: how each chapter stands under the contract
 //! - [`table`]: the columns that all of them print
 
 pub mod body;
 mod cargo;
 pub mod compare;
-pub mod contracts;
 pub mod cores;
 pub mod crowd;
 pub mod decoder;

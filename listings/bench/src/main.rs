@@ -12,9 +12,7 @@ use bench::idle::{self, Plan};
 use bench::others::Contestant;
 use bench::program::Program;
 use bench::servers::{self, shown};
-use bench::{
-    compare, contracts, decoder, encoder, instructions, machine, proc, table,
-};
+use bench::{compare, decoder, encoder, instructions, machine, proc, table};
 use clap::{Args, Parser, Subcommand};
 
 /// The most readers: one address has no more ports for them, or few.
@@ -63,8 +61,6 @@ enum Command {
     },
     /// Lines and packages of the chapters
     Compare,
-    /// The chapters under the contract
-    Contracts,
 }
 
 #[derive(Args)]
@@ -210,9 +206,8 @@ fn run(command: Command) -> io::Result<()> {
         Command::EncoderProfile { write } => {
             ("encoder-profile", write, instructions::of_encoder()?)
         }
-        // A test holds what these two print, and writes it.
+        // A test holds what this prints, and writes it.
         Command::Compare => ("compare", false, compare::text()?),
-        Command::Contracts => ("contracts", false, contracts::text()?),
     };
     let text = format!("$ {}\n{text}", command_line());
     if write {

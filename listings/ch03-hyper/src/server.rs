@@ -153,7 +153,7 @@ impl Server {
         let mut response = Response::new(text.map_err(never).boxed_unsync());
         *response.status_mut() = status;
         let text_type = (CONTENT_TYPE, "text/plain; charset=utf-8");
-        // It may be refused for what stands behind it, too.
+        // What stands behind the head of this request was not read.
         let close = (CONNECTION, "close");
         for (name, value) in [text_type, close].into_iter().chain(field) {
             let value = HeaderValue::from_static(value);

@@ -38,7 +38,8 @@ impl From<Notice> for Update {
 pub fn feed(
     url: &str,
     options: Options,
-) -> Result<impl Stream<Item = Result<Update, GivenUp>>, GivenUp> {
+) -> Result<impl Stream<Item = Result<Update, GivenUp>> + Send + use<>, GivenUp>
+{
     let http = client::http().build().map_err(GivenUp::Request)?;
     let notices = client::read_with(http.get(url), options)?;
     Ok(notices.map_ok(Update::from))

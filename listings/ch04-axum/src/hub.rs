@@ -51,6 +51,14 @@ impl Hub {
         id
     }
 
+    /// Where the stream stands: the ID of the newest event, or of the place
+    /// before the first. What is published from now on comes after it.
+    #[must_use]
+    pub fn position(&self) -> String {
+        let history = lock(&self.history);
+        history.id(history.newest())
+    }
+
     /// How many readers there are.
     #[must_use]
     pub fn readers(&self) -> usize {

@@ -102,7 +102,7 @@ impl IntoResponse for Problem {
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let head = [
             (CONTENT_TYPE, "application/problem+json"),
-            // It may be refused for what stands behind it, too.
+            // What stands behind the head of this request was not read.
             (CONNECTION, "close"),
         ];
         let mut response = (status, head, Json(self)).into_response();

@@ -67,6 +67,9 @@ const RECONNECTION: Range<u64> = 2_000..5_000;
 /// What a reader that comes back has taken last.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// The same in the query of a URL, for a reader that cannot set the field.
+pub const LAST_EVENT_ID_IN_URL: &str = "lastEventId";
+
 // ANCHOR: app
 /// The times and the limits of a server.
 #[derive(Clone, Debug)]
@@ -161,6 +164,12 @@ impl App {
         }))
     }
 
+    /// Where the stream stands: see [`Hub::position`].
+    #[must_use]
+    pub fn position(&self) -> String {
+        self.hub.position()
+    }
+
     /// How many readers there are.
     #[must_use]
     pub fn readers(&self) -> usize {
@@ -239,13 +248,10 @@ where
             let why = "All seats are taken: come back later.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, why)
         })?;
-        // What is no UTF-8 is an ID that no event has.
-        let id = parts.headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty());
         Ok(Self {
             app,
             peer: parts.extensions.get().copied().unwrap_or(NOBODY),
-            last_event_id: id
-                .map(|id| String::from_utf8_lossy(id.as_bytes()).into()),
+            last_event_id: last_event_id(parts),
             is_streaming: false,
             _permit: permit,
         })
@@ -261,7 +267,7 @@ impl Seat {
         self.app.hub.subscribe(self.last_event_id())
     }
 
-    /// What the request has in `Last-Event-ID`, if anything.
+    /// What the request says that its reader has, if anything.
     #[must_use]
     pub fn last_event_id(&self) -> Option<&str> {
         self.last_event_id.as_deref()
@@ -316,6 +322,25 @@ impl Drop for Seat {
 }
 // ANCHOR_END: seat
 
+// ANCHOR: last_event_id
+/// What the request says that its reader has. The field comes first: an
+/// `EventSource` that reconnects asks for the URL that it was made with, and
+/// has in the field what came since. The limit of a head bounds both. What is
+/// no UTF-8 is an ID that no event has.
+fn last_event_id(parts: &Parts) -> Option<String> {
+    let field = parts.headers.get(LAST_EVENT_ID);
+    let field = field.map(|id| String::from_utf8_lossy(id.as_bytes()).into());
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    let in_url = || {
+        let mut pairs = form_urlencoded::parse(query);
+        let (_, id) = pairs.find(|(name, _)| name == LAST_EVENT_ID_IN_URL)?;
+        Some(id.into_owned())
+    };
+    let is_set = |id: &String| !id.is_empty();
+    field.filter(is_set).or_else(in_url).filter(is_set)
+}
+// ANCHOR_END: last_event_id
+
 // ANCHOR: routes
 /// The stream
 ///
@@ -324,8 +349,12 @@ impl Drop for Seat {
 #[utoipa::path(
     get,
     path = "/events",
-    params(("Last-Event-ID" = Option<String>, Header,
-        description = "The ID of the last event that the reader has")),
+    params(
+        ("Last-Event-ID" = Option<String>, Header,
+            description = "The ID of the last event that the reader has"),
+        ("lastEventId" = Option<String>, Query,
+            description = "The same, where there is no such field"),
+    ),
     responses(
         (status = 200, description = "Events, without end",
             content_type = "text/event-stream", item_schema = Feed),

@@ -127,6 +127,58 @@ async fn a_reader_that_comes_back_has_no_gap() {
     }
 }
 
+/// An `EventSource` that is new can set no field; one that comes back has its
+/// old URL, and the field says more.
+#[tokio::test]
+async fn the_url_names_the_event_where_there_is_no_field() {
+    let app = silent(quiet());
+    let posted = |text: &str| {
+        let post = Post { author: "Ada".into(), text: text.into() };
+        app.publish(&Feed::Posted(post)).unwrap()
+    };
+    let (first, second) = (posted("one"), posted("two"));
+    posted("three");
+    let encoded = first.replace('-', "%2D");
+    let long = "x".repeat(10_000);
+    for (query, field, expected) in [
+        // What is new comes alone, behind the ID where it begins.
+        (String::new(), "", ""),
+        ("?lastEventId=".into(), "", ""),
+        ("?lasteventid=1".into(), "", ""),
+        (format!("?lastEventId={first}"), "", "two"),
+        (format!("?lastEventId={second}"), "", "three"),
+        (format!("?a=b&lastEventId={encoded}&lastEventId=1"), "", "two"),
+        (format!("?lastEventId={first}"), &*second, "three"),
+        (format!("?lastEventId={second}"), &*first, "two"),
+        // Each names no event of this run.
+        ("?lastEventId=1".into(), "", "null"),
+        ("?lastEventId".to_owned() + "=a%0D%0Aid:%20b%00", "", "null"),
+        ("?lastEventId=%FF".into(), "", "null"),
+        (format!("?lastEventId={long}"), "", "null"),
+        (format!("?lastEventId={first}"), "1", "null"),
+    ] {
+        let path = format!("/events{query}");
+        let fields = [("Last-Event-ID", field)];
+        let fields = &fields[..usize::from(!field.is_empty())];
+        let response = answer(&app, request("GET", &path, fields, "")).await;
+        assert_eq!(response.status(), 200, "{query}");
+        let bytes = response.into_body().into_data_stream();
+        let mut items = Items::new(bytes, Decoder::new());
+        let said = loop {
+            match soon("an item", items.next()).await.unwrap().unwrap() {
+                Item::Event(event) => break event.data,
+                Item::LastEventId(_) => break String::new(),
+                Item::Comment(_) | Item::ReconnectionTime(_) => {}
+            }
+        };
+        let is_expected = match expected {
+            "" => said.is_empty(),
+            expected => said.contains(expected),
+        };
+        assert!(is_expected, "{query} {field}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn past_the_limit_503_until_a_reader_leaves() {
     let mut server =

@@ -9,7 +9,7 @@ mod fetch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::{env, io};
 
@@ -28,6 +28,8 @@ pub enum Need {
     Chromium,
     /// The program `curl`.
     Curl,
+    /// The program `nginx`, on the path or in `/usr/sbin`.
+    Nginx,
     /// Node.js, 20.3 or newer.
     Node,
     /// Node.js, and the packages that `package-lock.json` pins in this folder
@@ -56,6 +58,7 @@ impl Need {
             Self::Curl => runs("curl").err().map(|why| {
                 format!("{why}: install curl (on Debian, apt install curl)")
             }),
+            Self::Nginx => nginx().err(),
             Self::Node => node().err(),
             Self::Npm(folder) => node().err().or_else(|| {
                 let is_there = fetch::npm_is_done(&root().join(folder));
@@ -202,6 +205,19 @@ fn runs(program: &str) -> Result<String, String> {
         io::ErrorKind::NotFound => format!("no {program}"),
         _ => format!("{program} --version fails ({error})"),
     })
+}
+
+fn nginx() -> Result<(), String> {
+    // Users' paths have no `sbin` on Debian. It knows no `--version`.
+    let is_there = |program| {
+        let mut version = Command::new(program);
+        version.arg("-v").stdin(Stdio::null()).stderr(Stdio::null());
+        version.status().is_ok_and(|status| status.success())
+    };
+    if is_there("nginx") || is_there("/usr/sbin/nginx") {
+        return Ok(());
+    }
+    Err("no nginx: install nginx (on Debian, apt install nginx)".into())
 }
 
 fn node() -> Result<(), String> {

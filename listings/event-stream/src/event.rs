@@ -11,8 +11,8 @@ use memchr::memchr2;
 
 // ANCHOR: heartbeat
 /// A comment that carries nothing, ready to write: it keeps a connection from
-/// looking idle and shows a server that the reader has left (§9.2.7 suggests
-/// one about every 15 seconds).
+/// looking idle, and a server that only writes learns by it that the reader
+/// has left (§9.2.7 suggests one about every 15 seconds).
 pub const HEARTBEAT: &str = ": heartbeat\n\n";
 // ANCHOR_END: heartbeat
 

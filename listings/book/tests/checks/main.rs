@@ -10,6 +10,7 @@ mod arrows;
 mod built;
 mod licences;
 mod listings;
+mod packages;
 mod prose;
 mod readme;
 mod snippets;
