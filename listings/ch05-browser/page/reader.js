@@ -55,7 +55,7 @@ export class Reader {
   }
 
   // `goesOn`: the server goes on behind the event that the URL names in
-  // `after`. A new EventSource has no ID to send.
+  // `lastEventId`. A new EventSource has no ID to send.
   connect(url, { goesOn = false } = {}) {
     this.rows.clear();
     Object.assign(this, { events: 0, opened: 0, lastEventId: "" });
@@ -70,7 +70,7 @@ export class Reader {
     this.#source?.close();
     const url = new URL(this.#url);
     if (this.#goesOn && this.lastEventId !== "") {
-      url.searchParams.set("after", this.lastEventId);
+      url.searchParams.set("lastEventId", this.lastEventId);
     }
     const source = new this.#EventSource(url);
     this.#source = source;

@@ -306,8 +306,6 @@ impl TryFrom<String> for Name {
 #[derive(Debug, Deserialize)]
 struct Wanted {
     reader: Option<Name>,
-    /// The ID of the last event, from a page that opens another `EventSource`.
-    after: Option<String>,
 }
 
 /// Half a block, which no line end ends: whoever reads it must drop it.
@@ -318,12 +316,10 @@ async fn events(
     query: Result<Query<Wanted>, QueryRejection>,
     seat: Seat,
 ) -> Result<Response, Problem> {
-    let Query(Wanted { reader, after }) = query.map_err(|rejection| {
+    let Query(Wanted { reader }) = query.map_err(|rejection| {
         Problem::new(rejection.status(), rejection.body_text())
     })?;
-    // A browser that reconnects sends both, and the header is newer.
-    let last_event_id = seat.last_event_id().or(after.as_deref());
-    let ticks = site.clock.ticks(last_event_id);
+    let ticks = site.clock.ticks(seat.last_event_id());
     let Some(name) = reader else { return Ok(seat.stream(ticks)) };
     let entry = site.readers.enter(name);
     let half = Block { says: Says::Nothing, encoded: CUT.into() };

@@ -219,7 +219,7 @@ async fn who_was_away_too_long_is_told_how_much_is_lost() {
         (newest, String::new(), newest + 1),
         (newest, format!("Last-Event-ID: {}\r\n", newest + 2), newest + 3),
     ] {
-        let path = format!("/events?reader=a&after={path}");
+        let path = format!("/events?reader=a&lastEventId={path}");
         let mut reader = server.open(&path, &id).await;
         assert_eq!(number(&reader.event().await), next);
     }

@@ -21,7 +21,7 @@ function watched(url, types, hear, options = {}) {
     source?.close();
     const from = new URL(url);
     if (lastEventId !== "") {
-      from.searchParams.set("after", lastEventId);
+      from.searchParams.set("lastEventId", lastEventId);
     }
     source = new EventSource(from);
     source.addEventListener("open", wind);
@@ -71,12 +71,12 @@ test("silence ends in another connection, which goes on", (t) => {
   t.mock.timers.tick(100);
   const second = EventSource.last;
   assert.equal(first.readyState, EventSource.CLOSED);
-  assert.equal(second.url, `${url}?after=7`);
+  assert.equal(second.url, `${url}?lastEventId=7`);
   // A beat before the first event carries no ID, and takes none away.
   second.event("", "", "beat");
   t.mock.timers.tick(1_000);
   const third = EventSource.last;
-  assert.equal(third.url, `${url}?after=7`);
+  assert.equal(third.url, `${url}?lastEventId=7`);
   third.event("b", "8");
   assert.deepEqual(heard, ["a", "b"]);
 

@@ -157,7 +157,7 @@ test("a page that wakes with a dead stream opens another", (t) => {
   t.mock.timers.tick(44_999);
   assert.equal(EventSource.all.length, 2);
   assert.equal(EventSource.all[0].readyState, EventSource.CLOSED);
-  assert.equal(EventSource.last.url, `${URL_}?after=8`);
+  assert.equal(EventSource.last.url, `${URL_}?lastEventId=8`);
   assert.equal(it.state, "connecting");
   assert.notEqual(it.away, null);
   EventSource.last.open();
