@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use event_stream::drives_a_terminal;
 use serde_json::{Value, json};
 
 use crate::http::Field;
@@ -174,18 +175,15 @@ impl Report {
     }
 }
 
-/// A program's own words on one line, with what would drive a terminal as an
-/// escape: controls, line separators, the marks that turn the direction.
+/// A program's own words, with what would drive a terminal as an escape.
+/// Lines stay lines.
 fn visible(text: &str) -> String {
     let mut shown = String::new();
     for c in text.trim_end().chars() {
-        let drives = c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
-            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        match c {
-            '\n' => shown.push(' '),
-            _ if drives => shown.extend(c.escape_unicode()),
-            _ => shown.push(c),
+        if c != '\n' && drives_a_terminal(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
         }
     }
     shown

@@ -174,7 +174,7 @@ pub struct Decoder {
     in_block: bool,
     after_cr: bool,
     due: Due,
-    /// Text that was repaired with U+FFFD, lent to an item.
+    /// Text that was joined, or repaired with U+FFFD, lent to an item.
     text: String,
     limit: usize,
     comments: Comments,
@@ -213,8 +213,17 @@ enum Due {
 struct Block<'c> {
     event_type: Option<&'c str>,
     id: Option<&'c str>,
-    /// The only line of data.
-    data: Option<&'c str>,
+    data: Data<'c>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Data<'c> {
+    #[default]
+    None,
+    /// The only line.
+    Line(&'c str),
+    /// Several, joined in the `text` of the decoder.
+    Joined,
 }
 // ANCHOR_END: block
 
@@ -222,7 +231,7 @@ impl Block<'_> {
     #[inline]
     fn is_empty(&self) -> bool {
         let Self { event_type, id, data } = self;
-        event_type.is_none() && id.is_none() && data.is_none()
+        event_type.is_none() && id.is_none() && matches!(data, Data::None)
     }
 }
 
@@ -242,6 +251,8 @@ enum Found<'c> {
 /// Where a text lies.
 enum Value<'c> {
     Chunk(&'c str),
+    /// Lines of the chunk, joined.
+    Joined,
     /// Bytes that came in pieces, or must be repaired.
     Buffer(Range<usize>),
 }
@@ -500,18 +511,22 @@ impl Decoder {
             return Err(self.exceed(block, lines.len_from(line.start)));
         }
         match field {
-            Field::Data if self.data.is_none() && block.data.is_none() => {
-                block.data = lines.text_of(line, value);
-                if block.data.is_none() {
-                    self.append_data(value);
-                }
+            Field::Data if self.data.is_none() => {
+                let text = match block.data {
+                    Data::None => lines.text_of(line, value),
+                    _ => lines.known_text_of(line, value),
+                };
+                block.data = match (block.data, text) {
+                    (Data::None, Some(text)) => Data::Line(text),
+                    (data, Some(text)) => self.join(data, text),
+                    (data, None) => {
+                        self.keep_data(data);
+                        self.append_data(value);
+                        Data::None
+                    }
+                };
             }
-            Field::Data => {
-                if let Some(first) = block.data.take() {
-                    self.append_data(first.as_bytes());
-                }
-                self.append_data(value);
-            }
+            Field::Data => self.append_data(value),
             Field::Event => {
                 block.event_type = lines.short_text_of(line, value);
                 if block.event_type.is_none() {
@@ -600,8 +615,9 @@ impl Decoder {
             mem::swap(&mut self.last_event_id, &mut self.id_buffer);
         }
         let data = match block.data {
-            Some(data) => Some(Value::Chunk(data)),
-            None => self.data.take().map(Value::Buffer),
+            Data::Line(data) => Some(Value::Chunk(data)),
+            Data::Joined => Some(Value::Joined),
+            Data::None => self.data.take().map(Value::Buffer),
         };
         let event_type = block.event_type.unwrap_or_default();
         let found = match data {
@@ -660,9 +676,31 @@ impl Decoder {
             self.id_buffer.push_str(id);
             self.block_has_id = true;
         }
-        if let Some(data) = block.data {
-            self.append_data(data.as_bytes());
+        self.keep_data(block.data);
+    }
+
+    fn keep_data(&mut self, data: Data<'_>) {
+        match data {
+            Data::None => {}
+            Data::Line(line) => self.append_data(line.as_bytes()),
+            Data::Joined => {
+                let text = mem::take(&mut self.text);
+                self.append_data(text.as_bytes());
+                self.text = text;
+            }
         }
+    }
+
+    /// Joins data and the next line of it, both of which are UTF-8.
+    #[inline(never)]
+    fn join<'c>(&mut self, data: Data<'c>, line: &str) -> Data<'c> {
+        if let Data::Line(first) = data {
+            self.text.clear();
+            self.text.push_str(first);
+        }
+        self.text.push('\n');
+        self.text.push_str(line);
+        Data::Joined
     }
 
     /// Appends a line of data. The buffer is only as long as the data before.
@@ -719,9 +757,10 @@ impl Decoder {
             None => "",
         };
         let data = match (block.data, &self.data) {
-            (Some(data), _) => data.len(),
-            (None, Some(data)) => data.len(),
-            (None, None) => 0,
+            (Data::Line(data), _) => data.len(),
+            (Data::Joined, _) => self.text.len(),
+            (Data::None, Some(data)) => data.len(),
+            (Data::None, None) => 0,
         };
         let held = event_type.len() + id.len() + data;
         self.limit.saturating_sub(held)
@@ -859,13 +898,14 @@ impl<'c> Value<'c> {
     /// contains, so decoding value by value repairs what decoding the whole
     /// stream first would repair (§9.2.6: "UTF-8 decode").
     #[inline]
-    fn look_up<'s>(self, buffer: &'s [u8], repaired: &'s mut String) -> &'s str
+    fn look_up<'s>(self, buffer: &'s [u8], text: &'s mut String) -> &'s str
     where
         'c: 's,
     {
         match self {
-            Value::Chunk(text) => text,
-            Value::Buffer(range) => to_text(&buffer[range], repaired),
+            Value::Chunk(chunk) => chunk,
+            Value::Joined => text,
+            Value::Buffer(range) => to_text(&buffer[range], text),
         }
     }
 }

@@ -216,6 +216,17 @@ impl<'c> Lines<'c> {
         self.text(end - value.len()..end)
     }
 
+    /// The same, if that is known without a check.
+    #[inline]
+    pub(crate) fn known_text_of(
+        &self,
+        line: Line<'c>,
+        value: &[u8],
+    ) -> Option<&'c str> {
+        let end = line.start + line.bytes.len();
+        self.known(&(end - value.len()..end))
+    }
+
     /// The same for a short value: not much of what follows is checked, since
     /// it may not be asked for.
     #[inline]

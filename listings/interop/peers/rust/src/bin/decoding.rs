@@ -93,7 +93,9 @@ fn race(
 fn cuts(input: &Input) -> &'static [&'static str] {
     match input.name {
         "tokens" => &["64", "1460", "16384", "block"],
-        "1 KiB" | "1 MiB" | "heartbeats" | "messages" => &["64", "1460", "16384"],
+        "1 KiB" | "1 MiB" | "heartbeats" | "messages" => {
+            &["64", "1460", "16384"]
+        }
         _ => &["1460"],
     }
 }
