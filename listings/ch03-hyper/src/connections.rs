@@ -2,6 +2,7 @@
 //! Nothing in here knows of events, so that any service can stand on it.
 
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hyper::{
     Request, Response, Version,
     body::{Body, Incoming},
@@ -201,8 +202,9 @@ async fn connection<S, B>(
             .serve_connection(TokioIo::new(socket.as_mut()), service);
         let mut http = pin!(http);
         tokio::select! {
+            biased;
             result = http.as_mut() => Some(result),
-            () = stop.cancelled() => {
+            () = stopped(stop) => {
                 http.as_mut().graceful_shutdown();
                 timeout(limits.grace, http).await.ok()
             }
@@ -218,6 +220,16 @@ async fn connection<S, B>(
     }
 }
 // ANCHOR_END: connection
+
+// ANCHOR: stopped
+/// Waits for the stop, for what is woken often beside it. `cancelled` takes
+/// two locks, which all connections share, each time that it is polled; a
+/// future in a `FuturesUnordered` is polled when it was woken itself.
+pub fn stopped(stop: CancellationToken) -> impl Future<Output = ()> + Unpin {
+    let stop = FuturesUnordered::from_iter([stop.cancelled_owned()]);
+    stop.into_future().map(|_| ())
+}
+// ANCHOR_END: stopped
 
 /// Says that a connection is closed, however its task ends: a service may
 /// panic.

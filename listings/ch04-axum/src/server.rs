@@ -282,7 +282,7 @@ impl Seat {
         let retry = Block { says: Says::Nothing, encoded };
 
         let heartbeat = self.app.options.heartbeat;
-        let stopped = self.app.stop.clone().cancelled_owned();
+        let stopped = connections::stopped(self.app.stop.clone());
         let encoded = stream::once(ready(Ok(retry)))
             .chain(blocks)
             .map_ok(move |block| self.sent(block))
