@@ -20,7 +20,8 @@ const OTHERS: u64 = 64;
 /// The configuration. Every reader gets what is published from now on.
 // ANCHOR: nchan
 fn configuration(addr: SocketAddr, heartbeat: u64, readers: u64) -> String {
-    let connections = readers + OTHERS;
+    // When but a sixteenth is free, it closes those that it can spare.
+    let connections = 2 * readers + OTHERS;
     format!(
         "load_module {MODULE};
 daemon off;
