@@ -4,10 +4,12 @@
 //! reader a socket and does not ask the system to write to many at a time.
 //!
 //! With `--due` its data begins with the time at which the event was due. So
-//! whoever reads it can say how late it came, without guessing.
+//! whoever reads it can say how late it came, without guessing. What is posted
+//! to it is written to all, too.
 //!
 //! It is no server to use. Whoever connects and says nothing holds up all
-//! others for a second; and a reader that has no room is dropped.
+//! others for a second; a reader that has no room is dropped; and a post must
+//! come in one piece.
 
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
@@ -70,21 +72,41 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("Server running at http://{}/events", listener.local_addr()?);
     thread::spawn(move || send(every, heartbeat, data));
     loop {
-        let (mut reader, _) = listener.accept()?;
-        if begin(&mut reader).is_ok() {
-            let mut readers =
-                READERS.lock().unwrap_or_else(PoisonError::into_inner);
-            readers.push(reader);
-        }
+        let (peer, _) = listener.accept()?;
+        // Whom nothing can be read from, or written to, is gone.
+        let _ = begin(peer);
     }
 }
 
-fn begin(reader: &mut TcpStream) -> io::Result<()> {
-    reader.set_nodelay(true)?;
-    reader.set_read_timeout(Some(Duration::from_secs(1)))?;
-    let _: usize = reader.read(&mut [0; 1024])?;
-    reader.write_all(HEAD.as_bytes())?;
-    reader.set_nonblocking(true)
+fn begin(mut peer: TcpStream) -> io::Result<()> {
+    peer.set_nodelay(true)?;
+    peer.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let mut request = [0; 1024];
+    let count = peer.read(&mut request)?;
+    if request.starts_with(b"POST ") {
+        peer.set_read_timeout(None)?;
+        thread::spawn(move || publish(peer, request, count));
+        return Ok(());
+    }
+    peer.write_all(HEAD.as_bytes())?;
+    peer.set_nonblocking(true)?;
+    let mut readers = READERS.lock().unwrap_or_else(PoisonError::into_inner);
+    readers.push(peer);
+    Ok(())
+}
+
+/// Writes the body of each request to all readers, until there are no more.
+fn publish(mut peer: TcpStream, mut request: [u8; 1024], mut count: usize) {
+    let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
+    while count > 0 {
+        let text = String::from_utf8_lossy(&request[..count]);
+        let data = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        write_to_all(&format!("data: {data}\n\n"));
+        if peer.write_all(answer).is_err() {
+            return;
+        }
+        count = peer.read(&mut request).unwrap_or(0);
+    }
 }
 
 /// Whether all of a block went out. A part of one would spoil the stream.

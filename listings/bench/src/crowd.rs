@@ -401,11 +401,12 @@ impl Reader {
     }
 }
 
-/// The number that an event's data ends with, which must be the one after
-/// `last`.
+/// The number that an event's data ends with, but for the quotes and braces of
+/// JSON; it must be the one after `last`.
 fn next(last: &mut Option<u64>, data: &str) -> io::Result<u64> {
-    let start = data.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    let number: u64 = data[start..]
+    let text = data.trim_end_matches(['"', '}']);
+    let start = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = text[start..]
         .parse()
         .map_err(|_| other(format_args!("no number in the event {data:?}")))?;
     let wrong = |why: fmt::Arguments<'_>| Err(other(why));

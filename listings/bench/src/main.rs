@@ -36,6 +36,9 @@ enum Command {
     ServersIdle(Servers),
     /// The same servers: events for a second of processor time
     ServersLoad(Servers),
+    /// Those of them that take posts: the processor time of an event, each
+    /// posted when all readers have the one before
+    ServersClosed(Servers),
     /// The same servers: how late events come
     ServersDelay(Servers),
     /// The same servers: what their processor time goes into. Needs `perf`
@@ -186,6 +189,9 @@ fn run(command: Command) -> io::Result<()> {
         }
         Command::ServersLoad(servers) => {
             ("servers-load", servers.write, servers.load()?)
+        }
+        Command::ServersClosed(servers) => {
+            ("servers-closed", servers.write, servers.closed()?)
         }
         Command::ServersDelay(servers) => {
             ("servers-delay", servers.write, servers.delay()?)
@@ -481,6 +487,27 @@ impl Servers {
                 "\nAn event every {:?} for each reader, counted for {:?}\n\n\
                  {table}",
                 plan.every, plan.watched,
+            );
+        }
+        Ok(format!("{}{text}", begun.header()))
+    }
+
+    fn closed(&self) -> io::Result<String> {
+        let servers = servers::that_take_posts();
+        let begun = self.begin(&[1000, 10_000], 5, servers, MEDIANS)?;
+        let watched = self.watch.unwrap_or(Duration::from_secs(3));
+        let mut text = String::new();
+        for &readers in &begun.counts {
+            let cores = begun.cores;
+            let plan = servers::closed::Plan { readers, watched, cores };
+            let measured = begun
+                .measure(|_, program| servers::closed::round(program, &plan));
+            // A `String` takes whatever is written to it.
+            let _ = write!(
+                text,
+                "\nAn event when all have the one before, for {watched:?}\n\n\
+                 {}",
+                servers::closed::table(&measured, &plan),
             );
         }
         Ok(format!("{}{text}", begun.header()))

@@ -55,6 +55,20 @@ pub fn family(of: u32) -> io::Result<Vec<u32>> {
     Ok(family)
 }
 
+/// Ends a process at once. It may be gone already.
+#[cfg(target_os = "linux")]
+pub fn kill(process: u32) {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    if let Ok(process) = i32::try_from(process) {
+        let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+    }
+}
+
+/// Nothing: elsewhere nobody is found to be ended.
+#[cfg(not(target_os = "linux"))]
+pub fn kill(_: u32) {}
+
 /// Behind the name, which may have anything in it: the state, the parent.
 fn parent(process: u32) -> Option<u32> {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;

@@ -49,6 +49,12 @@ impl Given {
             cores: None,
         }
     }
+
+    /// No event comes by itself while it is measured, and no comment.
+    #[must_use]
+    pub fn busy(readers: usize) -> Self {
+        Self { heartbeat: Duration::from_secs(15), ..Self::idle(readers) }
+    }
 }
 
 /// A server to be measured. It is run as
@@ -259,9 +265,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Where the system does not tell, it is alone.
+        let family = proc::family(self.child.id()).unwrap_or_default();
         // It may have ended by itself; then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // What it started does not end with it: nginx's workers go on.
+        family.into_iter().skip(1).for_each(proc::kill);
     }
 }
 

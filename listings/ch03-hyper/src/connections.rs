@@ -20,6 +20,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -29,7 +30,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_io_timeout::TimeoutWriter;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// The most bytes that a request head may have: 16 KiB. With as much of a
 /// response in hand that its reader does not take, hyper asks for no more.
@@ -201,8 +202,9 @@ async fn connection<S, B>(
             .serve_connection(TokioIo::new(socket.as_mut()), service);
         let mut http = pin!(http);
         tokio::select! {
+            biased;
             result = http.as_mut() => Some(result),
-            () = stop.cancelled() => {
+            () = Stopped::new(stop) => {
                 http.as_mut().graceful_shutdown();
                 timeout(limits.grace, http).await.ok()
             }
@@ -218,6 +220,44 @@ async fn connection<S, B>(
     }
 }
 // ANCHOR_END: connection
+
+// ANCHOR: stopped
+/// Waits for the stop, beside what wakes its task often.
+///
+/// Each poll of `cancelled` takes two locks, which all connections share, and
+/// writes to where this one is in a list. This polls it once for each task,
+/// and from then on only asks whether the stop has come.
+#[derive(Debug)]
+pub struct Stopped {
+    stop: CancellationToken,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Whom `cancelled` wakes.
+    waker: Option<Waker>,
+}
+
+impl Stopped {
+    /// Waits for that stop.
+    #[must_use]
+    pub fn new(stop: CancellationToken) -> Self {
+        let cancelled = Box::pin(stop.clone().cancelled_owned());
+        Self { stop, cancelled, waker: None }
+    }
+}
+
+impl Future for Stopped {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let waker = context.waker();
+        let is_known = self.waker.as_ref().is_some_and(|w| w.will_wake(waker));
+        if is_known && !self.stop.is_cancelled() {
+            return Poll::Pending;
+        }
+        self.waker = Some(waker.clone());
+        self.cancelled.as_mut().poll(context)
+    }
+}
+// ANCHOR_END: stopped
 
 /// Says that a connection is closed, however its task ends: a service may
 /// panic.

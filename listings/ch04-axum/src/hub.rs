@@ -248,7 +248,8 @@ impl Reader {
 
     /// The same as a stream. It has ended after an error.
     pub fn into_stream(self) -> impl Stream<Item = Result<Block, FeedError>> {
-        stream::unfold(Some(self), |reader| async {
+        // Boxed: it is moved into a future and out again for each block.
+        stream::unfold(Some(Box::new(self)), |reader| async {
             let mut reader = reader?;
             let next = reader.next().await?;
             let reader = next.is_ok().then_some(reader);

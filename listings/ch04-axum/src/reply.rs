@@ -13,13 +13,19 @@ use axum::{
 };
 use bytes::Bytes;
 use event_stream::{HEARTBEAT, MIME_TYPE};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, stream};
 use serde::Serialize;
-use std::time::Duration;
-use tokio::time::timeout;
+use std::{
+    task::{Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
 use utoipa::{ToResponse, ToSchema};
 
 use crate::feed::{Fault, FeedError};
+
+/// The longest time without a heartbeat: a year, which no connection lasts.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 // ANCHOR: event_stream
 /// A response that streams events which are encoded already.
@@ -47,20 +53,28 @@ where
     }
 }
 
-/// A stream does nothing while it waits: the time runs in the future that
-/// waits for it.
+/// A stream does nothing while nobody polls it: the timer wakes who does. It
+/// is one timer, put off by each piece, which takes no lock. A timeout around
+/// each piece would be another timer each time, made and taken away again.
 fn with_heartbeats<S, E>(
     EventStream { encoded, heartbeat }: EventStream<S>,
 ) -> impl Stream<Item = Result<Bytes, E>>
 where
     S: Stream<Item = Result<Bytes, E>>,
 {
-    stream::unfold(Box::pin(encoded), move |mut encoded| async move {
-        let piece = match timeout(heartbeat, encoded.next()).await {
-            Ok(piece) => piece?,
-            Err(_) => Ok(Bytes::from_static(HEARTBEAT.as_bytes())),
+    let heartbeat = heartbeat.min(LONGEST);
+    let mut encoded = Box::pin(encoded);
+    let mut timer = Box::pin(sleep(heartbeat));
+    stream::poll_fn(move |context| {
+        let piece = match encoded.as_mut().poll_next(context) {
+            Poll::Ready(piece) => piece,
+            Poll::Pending => {
+                ready!(timer.as_mut().poll(context));
+                Some(Ok(Bytes::from_static(HEARTBEAT.as_bytes())))
+            }
         };
-        Some((piece, encoded))
+        timer.as_mut().reset(Instant::now() + heartbeat);
+        Poll::Ready(piece)
     })
 }
 // ANCHOR_END: event_stream

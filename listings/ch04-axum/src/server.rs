@@ -23,7 +23,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use ch03_hyper::connections::{self, Limits, Log, Peer};
+use ch03_hyper::connections::{self, Limits, Log, Peer, Stopped};
 use event_stream::{Event, History, MIME_TYPE, Retry};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use hyper_util::service::TowerToHyperService;
@@ -288,7 +288,7 @@ impl Seat {
         let retry = Block { says: Says::Nothing, encoded };
 
         let heartbeat = self.app.options.heartbeat;
-        let stopped = self.app.stop.clone().cancelled_owned();
+        let stopped = Stopped::new(self.app.stop.clone());
         let encoded = stream::once(ready(Ok(retry)))
             .chain(blocks)
             .map_ok(move |block| self.sent(block))
@@ -415,16 +415,19 @@ pub fn router(app: App) -> Router {
         .routes(routes!(publish))
         .split_for_parts();
     let origins = app.options.origins.clone();
-    routes
+    // Around all routes it would leave the stream as it is, and have a look at
+    // each event of each reader.
+    let described = Router::new()
         .route("/openapi.json", get(Json(api)))
         .merge(docs::page())
+        .layer(CompressionLayer::new());
+    routes
+        .merge(described)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         // From the inside out: a request passes the last of these first.
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), in_time))
-        // Not what is an event stream, nor what is small.
-        .layer(CompressionLayer::new())
         .layer(
             CorsLayer::new()
                 .allow_origin(origins)

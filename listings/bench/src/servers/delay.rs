@@ -67,7 +67,7 @@ impl Parts {
 
 /// By their code, what the events of these servers are due by; who is named
 /// otherwise is guessed at.
-const KNOWN: [(&str, Timetable); 12] = [
+const KNOWN: [(&str, Timetable); 14] = [
     ("ch01-sockets", Timetable::Drifts),
     ("ch02-blocking", Timetable::Own),
     ("ch03-hyper", Timetable::Drifts),
@@ -79,6 +79,8 @@ const KNOWN: [(&str, Timetable); 12] = [
     ("sse-starlette", Timetable::Drifts),
     ("FastAPI", Timetable::Drifts),
     ("better-sse", Timetable::Drifts),
+    ("plain-axum", Timetable::Shared),
+    ("nchan", Timetable::Shared),
     (super::LEAST, Timetable::Shared),
 ];
 
@@ -322,7 +324,9 @@ mod tests {
 
     #[test]
     fn of_all_that_the_book_compares_it_is_known() {
-        for name in crate::servers::ours().chain(crate::others::names()) {
+        let examples = crate::servers::EXAMPLES;
+        let theirs = crate::others::names().chain(examples);
+        for name in crate::servers::ours().chain(theirs) {
             assert!(known(name).is_some(), "{name}");
         }
     }

@@ -6,6 +6,7 @@
 //! a reader or leaves one waiting has no figure in that round, and the table
 //! says why.
 
+pub mod closed;
 pub mod delay;
 pub mod idle;
 pub mod load;
@@ -25,17 +26,28 @@ use crate::table::{Table, grouped};
 /// What a server does at least, measured along: the ratios are to it.
 pub const LEAST: &str = "least";
 
+/// What people would take in place of chapter 4, and what does the least:
+/// examples of this crate.
+const EXAMPLES: [&str; 3] = ["plain-axum", "nchan", LEAST];
+
 /// Who is measured if nobody is named: the chapters, which then print nothing
 /// either, the others, the least.
 pub fn contestants() -> impl Iterator<Item = String> {
     let ours = ours().map(|name| format!("{name} -q"));
     let others = others::keys().map(ToOwned::to_owned);
-    ours.chain(others).chain([format!("bench/{LEAST}")])
+    let examples = EXAMPLES.map(|name| format!("bench/{name}"));
+    ours.chain(others).chain(examples)
 }
 
 /// The chapters as they are: they print a line for each event of each reader.
 pub fn ours() -> impl Iterator<Item = &'static str> {
     crate::CHAPTERS.into_iter().chain(["ch05-browser"])
+}
+
+/// Those that publish what is posted to `/messages`.
+pub fn that_take_posts() -> impl Iterator<Item = String> {
+    let examples = EXAMPLES.map(|name| format!("bench/{name}"));
+    ["ch04-axum -q".to_owned()].into_iter().chain(examples)
 }
 
 /// What came of a server, round by round: figures, or why there are none.
