@@ -2,7 +2,10 @@
 //! its end. What every server must do is in `contract.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ch01_sockets::server::{self, Options};
+use ch01_sockets::{
+    connections::{self, Connection},
+    server::{self, Options},
+};
 use contract::Program;
 use event_stream::{Decoder, Item};
 use std::{
@@ -266,6 +269,33 @@ fn a_head_that_comes_too_slowly_is_answered_408() {
     let mut slow = server.send("GET /events HTTP/1.1\r\nHost: te");
     let head = read_head(&mut slow);
     assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+}
+
+#[test]
+fn a_service_that_panics_takes_one_connection_with_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stop, stopped) = mpsc::channel();
+    let (line, lines) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let log = Arc::new(move |said: std::fmt::Arguments<'_>| {
+            drop(line.send(said.to_string()));
+        });
+        connections::serve(&listener, 1, &stopped, log, |_: Connection| {
+            panic!("as this test wants")
+        })
+    });
+    // There is one place, and each of them gets it.
+    for _ in 0..3 {
+        let mut socket = TcpStream::connect(addr).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(socket.read(&mut [0]).unwrap(), 0);
+        let peer = socket.local_addr().unwrap();
+        let said = lines.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(said, format!("Failed {peer}: it panicked"));
+    }
+    drop(stop);
+    server.join().unwrap().unwrap();
 }
 
 #[test]

@@ -17,6 +17,9 @@ use std::{
     sync::Arc,
 };
 
+/// Whose pages show ours in a frame.
+const BOOK: [&str; 2] = ["http://127.0.0.1:3000", "http://localhost:3000"];
+
 /// What the launcher needs to know of this chapter.
 pub const CHAPTER: Chapter = Chapter {
     name: "ch05-browser",
@@ -28,6 +31,9 @@ pub const CHAPTER: Chapter = Chapter {
             every: given.every,
             heartbeat: given.heartbeat,
             max_readers: given.max_readers_or(default.max_readers),
+            book: BOOK.map(str::to_owned).into(),
+            hosts: given.hosts,
+            origins: ch04_axum::server::origins(&given.origins)?,
             ..default
         };
         runtime::run(given.listener, given.stop, |listener, stop| {
@@ -35,4 +41,5 @@ pub const CHAPTER: Chapter = Chapter {
         })
     },
     clients: &[("node", client::node), ("rust", client::rust)],
+    has_guard: true,
 };

@@ -9,3 +9,8 @@ const CHAPTER: Chapter = contract::this_chapter!(9005);
 fn the_server_keeps_the_contract() {
     CHAPTER.keeps_the_contract("server", &[]);
 }
+
+#[test]
+fn what_the_server_announces_can_be_opened() {
+    CHAPTER.opens_where_it_listens(&["--client", "rust"]);
+}
