@@ -3,7 +3,7 @@
 //! chapter 4's.
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Moment},
     lab::{self, Bounds, Lab, Reading, Turn},
 };
 use axum::{
@@ -145,7 +145,11 @@ impl Site {
         let shared = Shared { policy, lab: options.lab, log };
         Ok(Self {
             app: App::new(app, stop, Arc::clone(&shared.log)),
-            clock: Clock::new(options.every, options.kept_events),
+            clock: Clock::new(
+                options.every,
+                options.kept_events,
+                Moment::now(),
+            ),
             readers: Readers::default(),
             lab: Arc::new(Mutex::new(Lab::new(options.lab))),
             shared: Arc::new(shared),
@@ -326,7 +330,7 @@ async fn events(
     let Query(Wanted { reader }) = query.map_err(|rejection| {
         Problem::new(rejection.status(), rejection.body_text())
     })?;
-    let ticks = site.clock.ticks(seat.last_event_id());
+    let ticks = site.clock.clone().ticks(seat.last_event_id());
     let Some(name) = reader else { return Ok(seat.stream(ticks)) };
     let entry = site.readers.enter(name);
     let half = Block { says: Says::Nothing, encoded: CUT.into() };
