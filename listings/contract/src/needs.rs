@@ -28,6 +28,8 @@ pub enum Need {
     Chromium,
     /// The program `curl`.
     Curl,
+    /// The program `nginx`: see [`nginx`].
+    Nginx,
     /// Node.js, 20.3 or newer.
     Node,
     /// Node.js, and the packages that `package-lock.json` pins in this folder
@@ -56,6 +58,7 @@ impl Need {
             Self::Curl => runs("curl").err().map(|why| {
                 format!("{why}: install curl (on Debian, apt install curl)")
             }),
+            Self::Nginx => nginx().err(),
             Self::Node => node().err(),
             Self::Npm(folder) => node().err().or_else(|| {
                 let is_there = fetch::npm_is_done(&root().join(folder));
@@ -202,6 +205,21 @@ fn runs(program: &str) -> Result<String, String> {
         io::ErrorKind::NotFound => format!("no {program}"),
         _ => format!("{program} --version fails ({error})"),
     })
+}
+
+/// Where nginx is. Debian puts it where only root's PATH leads.
+///
+/// # Errors
+/// What to install.
+pub fn nginx() -> Result<PathBuf, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join("nginx"))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
+            "no nginx: install nginx (on Debian, apt install nginx)".into()
+        })
 }
 
 fn node() -> Result<(), String> {
