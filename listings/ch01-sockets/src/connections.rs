@@ -62,8 +62,9 @@ impl Drop for Connection {
 
 // ANCHOR: serve
 /// Gives each connection to `service`, in a thread of its own, at most `most`
-/// at once. A service that panics takes its own connection with it. When `stop` yields a message or its other end is gone, ends them
-/// all and returns, threads and sockets gone, within a second.
+/// at once. A service that panics takes its own connection with it. When
+/// `stop` yields a message or its other end is gone, ends them all and
+/// returns, threads and sockets gone, within a second.
 ///
 /// # Errors
 /// If the listener's address cannot be read.
@@ -104,7 +105,6 @@ fn wake(addr: SocketAddr) {
 }
 // ANCHOR_END: serve
 
-// ANCHOR: announce
 /// Says where the server is, in a URL that opens on this machine.
 pub fn announce(addr: SocketAddr, log: &Log) {
     let url = reachable(addr);
@@ -126,7 +126,6 @@ fn reachable(mut addr: SocketAddr) -> SocketAddr {
     }
     addr
 }
-// ANCHOR_END: announce
 
 // ANCHOR: accept
 fn accept<'scope>(

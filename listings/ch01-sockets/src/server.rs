@@ -103,7 +103,7 @@ impl Peer<'_> {
     fn answer(&self) -> io::Result<()> {
         let (options, socket) = (self.options, self.connection.socket());
         // Nagle's algorithm would hold back the second of two writes until
-        // the first is acknowledged, which may take the peer 200 ms.
+        // the first is acknowledged.
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(options.write_timeout))?;
 

@@ -338,6 +338,24 @@ fn an_idle_stream_gets_heartbeats_and_keeps_its_rhythm() {
     }
 }
 
+/// Whom a write timeout does not find: as many events as buffers take, at one
+/// in two seconds.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_can_be_hours_behind() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut writer, _) = listener.accept().unwrap();
+    writer.set_nodelay(true).unwrap();
+    writer.set_nonblocking(true).unwrap();
+    let event = b"id: 1\ndata: Hello! This is event 1\n\n";
+    let mut events = 0;
+    while writer.write(event).is_ok() {
+        events += 1;
+    }
+    assert!(events > 2 * 60 * 60 / 2, "{events}");
+}
+
 #[cfg(target_os = "linux")] // Counts in /proc.
 #[test]
 fn a_hundred_abrupt_departures_leave_nothing_behind() {

@@ -286,7 +286,7 @@ fn raise_descriptors(connections: usize, log: &Log) {
 /// Options of the socket that matter to a stream.
 fn prepare(socket: &TcpStream, user_timeout: Duration) -> io::Result<()> {
     // Nagle's algorithm would hold back the second of two writes until the
-    // first is acknowledged, which may take the peer 200 ms.
+    // first is acknowledged.
     socket.set_nodelay(true)?;
     // A peer that vanished takes in nothing and says nothing. What was sent
     // to it is sent again and again; this bounds how long.

@@ -7,13 +7,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::addr::Addr;
 
-// ANCHOR: backlog
 /// Connections that wait to be accepted. Past that the kernel drops what
 /// comes, and whoever sent it tries again after 1, 3 and 7 s. std asks for
 /// 128; a server that comes back has all its readers at its door at once.
 /// Linux gives no more than `net.core.somaxconn`, which is 4,096, too.
 const BACKLOG: i32 = 4096;
-// ANCHOR_END: backlog
 
 /// Listens on the first of these addresses that this machine has. `own` is
 /// where a port alone is.
