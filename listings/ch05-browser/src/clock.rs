@@ -213,7 +213,8 @@ mod tests {
 
         /// Somebody has set the time of day back.
         fn set_back(self, time: Duration) -> Self {
-            Self { since_1970: self.since_1970 - time, ..self }
+            let since_1970 = self.since_1970.saturating_sub(time);
+            Self { since_1970, ..self }
         }
     }
 
@@ -288,7 +289,11 @@ mod tests {
             let newest = clock.newest(now);
             assert!(newest == last || newest == last + 1, "{newest}");
             // A tick takes two seconds, and now four.
-            assert_eq!(newest, 5_000 + (seconds / 2 + 1) / 2, "{seconds}");
+            assert_eq!(
+                newest,
+                5_000 + (seconds / 2_u64).div_ceil(2),
+                "{seconds}"
+            );
             last = newest;
         }
         let fresh = Clock::new(TWO_SECONDS, 10, now);

@@ -229,13 +229,14 @@ pub fn router(site: Site) -> Router {
 /// What our pages may do, and who may frame them: they run no script and no
 /// style but the server's own, and talk to this machine only.
 fn policy(book: &[String]) -> String {
-    let book: String = book.iter().map(|it| format!(" {it}")).collect();
+    let frames = [&["'self'".into()], book, &["file:".into()]].concat();
+    let frames = frames.join(" ");
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; \
          img-src 'self' data:; \
          connect-src 'self' http://127.0.0.1:* http://localhost:*; \
          base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'self'{book} file:"
+         frame-ancestors {frames}"
     )
 }
 

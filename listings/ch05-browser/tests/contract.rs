@@ -1,5 +1,6 @@
 //! The contract of every server, kept by this chapter's. The clients' is in
 //! `node.rs`.
+#![allow(clippy::unwrap_used)]
 
 use contract::chapter::Chapter;
 #[cfg(unix)]

@@ -12,7 +12,7 @@ use contract::{
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const CHAPTER: Chapter = contract::this_chapter!(9005);

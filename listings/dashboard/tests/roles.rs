@@ -861,7 +861,9 @@ mod signals {
             }
         }
         while !both.line().starts_with("client | Received ") {}
-        children.iter().for_each(|id| signal(*id, "HUP"));
+        for id in &children {
+            signal(*id, "HUP");
+        }
         for _ in 0..10 {
             while !both.line().starts_with("client | Received ") {}
         }

@@ -41,7 +41,7 @@ pub struct Proxied {
     nginx: Child,
     socket: PathBuf,
     tls: Arc<ClientConfig>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Proxied {
@@ -70,11 +70,9 @@ impl Proxied {
         let site = replaced(&site, "/etc/ssl/chat.example.key", &text("key"));
         let site = replaced(&site, PASSED_ON, host);
         // What an installation has, in this folder.
-        let temporary: String =
-            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-                .iter()
-                .map(|it| format!("{it}_temp_path {};\n", text(it)))
-                .collect();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|it| format!("{it}_temp_path {};\n", text(it)))
+            .concat();
         let config = format!(
             "daemon off;\nmaster_process off;\npid {};\n\
              events {{}}\nhttp {{\naccess_log off;\n{temporary}{site}}}\n",
@@ -96,12 +94,11 @@ impl Proxied {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let (socket, tls) = (path("socket"), Arc::new(tls));
-        let mut it =
-            Self { _server: server, nginx, socket, tls, _folder: folder };
+        let mut it = Self { _server: server, nginx, socket, tls, folder };
         let deadline = Instant::now() + PATIENCE;
         while UnixStream::connect(&it.socket).is_err() {
             let ended = it.nginx.try_wait().unwrap();
-            let log = || fs::read_to_string(it._folder.path().join("log"));
+            let log = || fs::read_to_string(it.folder.path().join("log"));
             assert!(ended.is_none(), "{ended:?}: {:?}", log());
             assert!(Instant::now() < deadline, "{:?}", log());
             thread::sleep(Duration::from_millis(2));
@@ -117,11 +114,10 @@ impl Proxied {
         let name = "chat.example".try_into().unwrap();
         let tls = ClientConnection::new(Arc::clone(&self.tls), name).unwrap();
         let mut socket = StreamOwned::new(tls, socket);
-        let fields: String =
-            fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let fields = fields.join("\r\n");
         let length = body.len();
         let request = format!(
-            "{line} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\
+            "{line} HTTP/1.1\r\n{fields}\r\nContent-Length: {length}\r\n\
              Connection: close\r\n\r\n{body}"
         );
         socket.write_all(request.as_bytes()).unwrap();
