@@ -4,8 +4,9 @@
 use std::{
     collections::HashMap,
     fmt,
-    io::{self, Read},
+    io::{self, ErrorKind, Read},
     net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -61,8 +62,9 @@ impl Drop for Connection {
 
 // ANCHOR: serve
 /// Gives each connection to `service`, in a thread of its own, at most `most`
-/// at once. When `stop` yields a message or its other end is gone, ends them
-/// all and returns, threads and sockets gone, within a second.
+/// at once. A service that panics takes its own connection with it. When
+/// `stop` yields a message or its other end is gone, ends them all and
+/// returns, threads and sockets gone, within a second.
 ///
 /// # Errors
 /// If the listener's address cannot be read.
@@ -96,17 +98,34 @@ pub fn serve(
 
 /// Connects, so that an `accept` that waits for the next connection returns:
 /// std has no other way to interrupt it.
-fn wake(mut addr: SocketAddr) {
+fn wake(addr: SocketAddr) {
+    // Refused, it is tried again until the thread has ended.
+    let addr = reachable(addr);
+    let _: io::Result<_> = TcpStream::connect_timeout(&addr, GRACE / 5);
+}
+// ANCHOR_END: serve
+
+/// Says where the server is, in a URL that opens on this machine.
+pub fn announce(addr: SocketAddr, log: &Log) {
+    let url = reachable(addr);
+    log(format_args!("Server running at http://{url}/events"));
+    if url != addr {
+        log(format_args!("Listening on every address of this machine"));
+    }
+}
+
+/// The address at which this machine reaches a server that listens on `addr`.
+/// An unspecified one, such as `0.0.0.0`, is every address of this machine,
+/// and no address to connect to.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
     if addr.ip().is_unspecified() {
         addr.set_ip(match addr {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    // Refused, it is tried again until the thread has ended.
-    let _: io::Result<_> = TcpStream::connect_timeout(&addr, GRACE / 5);
+    addr
 }
-// ANCHOR_END: serve
 
 // ANCHOR: accept
 fn accept<'scope>(
@@ -125,6 +144,7 @@ fn accept<'scope>(
         drop(state);
         let (socket, peer) = match listener.accept() {
             Ok(accepted) => accepted,
+            Err(error) if is_of_one(&error) => continue,
             // Out of descriptors, perhaps: those that are open go on, and the
             // next try must not turn in circles.
             Err(error) => {
@@ -140,12 +160,34 @@ fn accept<'scope>(
             return;
         };
         // Without a thread the closure is dropped, and with it the socket.
-        let thread = thread::Builder::new()
-            .spawn_scoped(scope, move || service(connection));
+        let thread = thread::Builder::new().spawn_scoped(scope, move || {
+            // The scope would panic at its end, which is the server's.
+            let serve = AssertUnwindSafe(|| service(connection));
+            if panic::catch_unwind(serve).is_err() {
+                (shared.log)(format_args!("Failed {peer}: it panicked"));
+            }
+        });
         if let Err(error) = thread {
             (shared.log)(format_args!("No thread for {peer}: {error}"));
         }
     }
+}
+
+/// Whether that is the end of one connection, which never came to be, and
+/// says nothing of the next: accept(2) hands out what its network came to.
+fn is_of_one(error: &io::Error) -> bool {
+    /// It has no kind.
+    const EPROTO: i32 = 71;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::TimedOut
+    ) || cfg!(target_os = "linux") && error.raw_os_error() == Some(EPROTO)
 }
 // ANCHOR_END: accept
 
@@ -283,3 +325,35 @@ impl Drop for Place {
     }
 }
 // ANCHOR_END: places
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_one;
+    use std::io::{Error, ErrorKind};
+
+    /// No test can make a system say these.
+    #[test]
+    fn what_an_accept_that_failed_says_of_the_next() {
+        for kind in [
+            ErrorKind::ConnectionAborted,
+            ErrorKind::ConnectionReset,
+            ErrorKind::HostUnreachable,
+            ErrorKind::NetworkDown,
+        ] {
+            assert!(is_of_one(&kind.into()), "{kind:?}");
+        }
+        // On Linux ECONNABORTED, EPROTO, ENETDOWN and EHOSTUNREACH; then
+        // EMFILE, ENFILE, ENOMEM, ENOBUFS, EINVAL and EBADF.
+        #[cfg(target_os = "linux")]
+        for (code, is_passing) in [103, 71, 100, 113]
+            .map(|code| (code, true))
+            .into_iter()
+            .chain([24, 23, 12, 105, 22, 9].map(|code| (code, false)))
+        {
+            let error = Error::from_raw_os_error(code);
+            assert_eq!(is_of_one(&error), is_passing, "{error}");
+        }
+        let error = Error::from(ErrorKind::OutOfMemory);
+        assert!(!is_of_one(&error));
+    }
+}

@@ -48,6 +48,7 @@ pub const CHAPTER: Chapter = Chapter {
         )
     },
     clients: &[("rust", read)],
+    has_guard: false,
 };
 
 // ANCHOR: read

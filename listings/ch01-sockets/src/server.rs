@@ -62,8 +62,7 @@ pub fn run(
     stop: &Receiver<()>,
     log: Log,
 ) -> io::Result<()> {
-    let addr = listener.local_addr()?;
-    log(format_args!("Server running at http://{addr}/events"));
+    connections::announce(listener.local_addr()?, &log);
     let places = Places::new(options.max_readers);
     let most = options.max_readers.saturating_add(SPARE_CONNECTIONS);
     connections::serve(listener, most, stop, log, |connection| {
@@ -103,7 +102,8 @@ impl Peer<'_> {
 
     fn answer(&self) -> io::Result<()> {
         let (options, socket) = (self.options, self.connection.socket());
-        // An event is small and must not wait for the next to fill a packet.
+        // Nagle's algorithm would hold back the second of two writes until
+        // the first is acknowledged.
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(options.write_timeout))?;
 

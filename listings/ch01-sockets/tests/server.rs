@@ -2,7 +2,10 @@
 //! its end. What every server must do is in `contract.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ch01_sockets::server::{self, Options};
+use ch01_sockets::{
+    connections::{self, Connection},
+    server::{self, Options},
+};
 use contract::Program;
 use event_stream::{Decoder, Item};
 use std::{
@@ -269,6 +272,33 @@ fn a_head_that_comes_too_slowly_is_answered_408() {
 }
 
 #[test]
+fn a_service_that_panics_takes_one_connection_with_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stop, stopped) = mpsc::channel();
+    let (line, lines) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let log = Arc::new(move |said: std::fmt::Arguments<'_>| {
+            drop(line.send(said.to_string()));
+        });
+        connections::serve(&listener, 1, &stopped, log, |_: Connection| {
+            panic!("as this test wants")
+        })
+    });
+    // There is one place, and each of them gets it.
+    for _ in 0..3 {
+        let mut socket = TcpStream::connect(addr).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(socket.read(&mut [0]).unwrap(), 0);
+        let peer = socket.local_addr().unwrap();
+        let said = lines.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(said, format!("Failed {peer}: it panicked"));
+    }
+    drop(stop);
+    server.join().unwrap().unwrap();
+}
+
+#[test]
 fn a_stop_ends_every_connection_whatever_it_is_doing() {
     let mut server = Running::start(Options {
         every: Duration::from_hours(1),
@@ -306,6 +336,24 @@ fn an_idle_stream_gets_heartbeats_and_keeps_its_rhythm() {
         stream.read_line(&mut line).unwrap();
         assert_eq!(line, event_stream::HEARTBEAT);
     }
+}
+
+/// Whom a write timeout does not find: as many events as buffers take, at one
+/// in two seconds.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_can_be_hours_behind() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut writer, _) = listener.accept().unwrap();
+    writer.set_nodelay(true).unwrap();
+    writer.set_nonblocking(true).unwrap();
+    let event = b"id: 1\ndata: Hello! This is event 1\n\n";
+    let mut events = 0;
+    while writer.write(event).is_ok() {
+        events += 1;
+    }
+    assert!(events > 2 * 60 * 60 / 2, "{events}");
 }
 
 #[cfg(target_os = "linux")] // Counts in /proc.

@@ -57,7 +57,9 @@ impl Iterator for Greetings {
             let event = Event::new(&*text).with_id(number.to_string()).ok()?;
             event.encode(&mut chunk);
             self.number = number.checked_add(1);
-            self.due += options.every;
+            // Not from when it was due: a process that was stopped for a
+            // while would send all that it did not, at once.
+            self.due = Instant::now() + options.every;
             (chunk, Some((number, text)))
         };
         self.handed = Some(Handed { at: Instant::now(), event });

@@ -48,6 +48,7 @@ pub const CHAPTER: Chapter = Chapter {
         )
     },
     clients: &[("rust", read)],
+    has_guard: false,
 };
 
 fn read(request: &Request, report: &mut Report) -> Result<(), Box<dyn Error>> {

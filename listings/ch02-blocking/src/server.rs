@@ -75,8 +75,7 @@ pub fn run(
     stop: &Receiver<()>,
     log: Log,
 ) -> io::Result<()> {
-    let addr = listener.local_addr()?;
-    log(format_args!("Server running at http://{addr}/events"));
+    connections::announce(listener.local_addr()?, &log);
     let places = Places::new(options.max_readers);
     let most = options.max_readers.saturating_add(SPARE_CONNECTIONS);
     connections::serve(listener, most, stop, log, |connection| {

@@ -14,7 +14,7 @@ use std::{
     error::Error,
     fmt,
     io::{self, ErrorKind},
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -96,6 +96,24 @@ impl fmt::Display for Peer {
 /// Where a server says what happens: one line at a time, from any task.
 pub type Log = Arc<dyn Fn(fmt::Arguments<'_>) + Send + Sync>;
 
+/// Says where a server is that listens on `addr`, in a URL that opens on this
+/// machine, and returns that address: an unspecified one, such as `0.0.0.0`,
+/// is every address of this machine, and no address to connect to.
+pub fn announce(mut addr: SocketAddr, log: &Log) -> SocketAddr {
+    let is_every = addr.ip().is_unspecified();
+    if is_every {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    log(format_args!("Server running at http://{addr}/events"));
+    if is_every {
+        log(format_args!("Listening on every address of this machine"));
+    }
+    addr
+}
+
 // ANCHOR: serve
 /// Serves each connection in a task of its own until `stop` is cancelled.
 /// Then it accepts no more, asks every connection to finish, and after the
@@ -146,6 +164,7 @@ pub async fn serve<S, B>(
                             Arc::clone(&log),
                         ));
                     }
+                    Err(error) if is_of_one(&error) => {}
                     // Out of descriptors, perhaps: those that are open go
                     // on, and the next try must not turn in circles.
                     Err(error) => {
@@ -163,6 +182,23 @@ pub async fn serve<S, B>(
     }
 }
 // ANCHOR_END: serve
+
+/// Whether that is the end of one connection, which never came to be, and
+/// says nothing of the next: accept(2) hands out what its network came to.
+fn is_of_one(error: &io::Error) -> bool {
+    /// It has no kind.
+    const EPROTO: i32 = 71;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::TimedOut
+    ) || cfg!(target_os = "linux") && error.raw_os_error() == Some(EPROTO)
+}
 
 // ANCHOR: connection
 /// One connection, from its first byte to its end.
@@ -289,7 +325,8 @@ fn raise_descriptors(connections: usize, log: &Log) {
 
 /// Options of the socket that matter to a stream.
 fn prepare(socket: &TcpStream, user_timeout: Duration) -> io::Result<()> {
-    // An event is small and must not wait for the next to fill a packet.
+    // Nagle's algorithm would hold back the second of two writes until the
+    // first is acknowledged.
     socket.set_nodelay(true)?;
     // A peer that vanished takes in nothing and says nothing. What was sent
     // to it is sent again and again; this bounds how long.
@@ -417,9 +454,9 @@ pub fn has_good_host<T>(request: &Request<T>) -> bool {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::prepare;
+    use super::{is_of_one, prepare};
     use socket2::SockRef;
-    use std::time::Duration;
+    use std::{io::Error, time::Duration};
     use tokio::net::{TcpListener, TcpStream};
 
     #[tokio::test]
@@ -432,5 +469,18 @@ mod tests {
         let socket = SockRef::from(&socket);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(time));
         assert!(socket.tcp_nodelay().unwrap());
+    }
+    /// No test can make a system say these: ECONNABORTED, EPROTO, ENETDOWN
+    /// and EHOSTUNREACH; then EMFILE, ENFILE, ENOMEM, ENOBUFS, EINVAL, EBADF.
+    #[test]
+    fn what_an_accept_that_failed_says_of_the_next() {
+        for (code, is_passing) in [103, 71, 100, 113]
+            .map(|code| (code, true))
+            .into_iter()
+            .chain([24, 23, 12, 105, 22, 9].map(|code| (code, false)))
+        {
+            let error = Error::from_raw_os_error(code);
+            assert_eq!(is_of_one(&error), is_passing, "{error}");
+        }
     }
 }

@@ -45,6 +45,7 @@ pub const CHAPTER: Chapter = Chapter {
         })
     },
     clients: &[("rust", read)],
+    has_guard: false,
 };
 
 /// Reads the stream that is asked for and reports it, until no more is

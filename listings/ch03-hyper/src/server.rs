@@ -77,8 +77,7 @@ pub async fn run(
     stop: CancellationToken,
     log: Log,
 ) -> io::Result<()> {
-    let addr = listener.local_addr()?;
-    log(format_args!("Server running at http://{addr}/events"));
+    connections::announce(listener.local_addr()?, &log);
     // A semaphore has more places than any system has sockets.
     let places = options.max_readers.min(Semaphore::MAX_PERMITS);
     let server = Arc::new(Server {

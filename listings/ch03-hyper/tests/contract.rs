@@ -19,3 +19,14 @@ fn the_client_keeps_the_contract() {
 fn the_minimal_server_keeps_some_of_it() {
     CHAPTER.example_under_the_contract("minimal");
 }
+
+#[test]
+fn what_the_server_announces_can_be_opened() {
+    CHAPTER.opens_where_it_listens(&[]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_was_stopped_catches_up_on_nothing() {
+    CHAPTER.catches_up_on_nothing();
+}

@@ -27,7 +27,7 @@ use std::{
 use tokio::{
     io::AsyncWriteExt,
     net::TcpListener,
-    time::{interval, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -65,9 +65,12 @@ fn every(query: &str) -> Option<Duration> {
         .then(|| Duration::from_millis(milliseconds))
 }
 
-/// A tick each time, for as long as somebody asks.
+/// A tick each time, for as long as somebody asks. A reader that did not ask
+/// for a while, or a process that was stopped, catches up on none.
 fn ticks(every: Duration) -> impl Stream<Item = Bytes> {
-    stream::unfold((interval(every), 1), async |(mut clock, number)| {
+    let mut clock = interval(every);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold((clock, 1), async |(mut clock, number)| {
         clock.tick().await;
         let event = Event::new(format!("tick {number}")).to_string();
         Some((Bytes::from(event), (clock, number + 1)))

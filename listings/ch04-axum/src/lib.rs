@@ -18,6 +18,7 @@ pub mod hub;
 pub mod reply;
 pub mod server;
 
+use axum::http::HeaderValue;
 use ch03_hyper::runtime;
 use client::Update;
 use dashboard::{Chapter, Report, Request, say};
@@ -30,6 +31,16 @@ use std::{
     sync::Arc,
 };
 
+/// Whose pages read from a server that the launcher starts: the book's, and
+/// chapter 5's, which read from any chapter. Elsewhere port 3000 is somebody
+/// else's.
+const BOOK: [&str; 4] = [
+    "http://127.0.0.1:3000",
+    "http://localhost:3000",
+    "http://127.0.0.1:9005",
+    "http://localhost:9005",
+];
+
 /// What the launcher needs to know of this chapter.
 pub const CHAPTER: Chapter = Chapter {
     name: "ch04-axum",
@@ -41,6 +52,12 @@ pub const CHAPTER: Chapter = Chapter {
             every: given.every,
             heartbeat: given.heartbeat,
             max_readers: given.max_readers_or(default.max_readers),
+            hosts: given.hosts,
+            origins: BOOK
+                .map(HeaderValue::from_static)
+                .into_iter()
+                .chain(server::origins(&given.origins)?)
+                .collect(),
             ..default
         };
         runtime::run(given.listener, given.stop, |listener, stop| {
@@ -49,6 +66,7 @@ pub const CHAPTER: Chapter = Chapter {
         })
     },
     clients: &[("rust", read)],
+    has_guard: true,
 };
 
 fn read(request: &Request, report: &mut Report) -> Result<(), Box<dyn Error>> {

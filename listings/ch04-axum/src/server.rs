@@ -33,7 +33,7 @@ use std::{
     convert::Infallible,
     future::ready,
     hash::{BuildHasher, RandomState},
-    io,
+    io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::Range,
     sync::Arc,
@@ -42,7 +42,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
@@ -89,7 +89,11 @@ pub struct Options {
     pub behind: usize,
     /// A request must be read and a response begun within this time.
     pub timeout: Duration,
-    /// Whose pages may read and post, beside our own.
+    /// The names under which this server is reached, without a port, beside
+    /// `localhost` and every address.
+    pub hosts: Vec<String>,
+    /// Whose pages may read and post, beside those of a host that is ours. As
+    /// a browser writes them: `https://chat.example`.
     pub origins: Vec<HeaderValue>,
     /// What each connection may take; their number is `max_readers` and some
     /// more.
@@ -106,19 +110,22 @@ impl Default for Options {
             kept_bytes: 1024 * 1024,
             behind: 256,
             timeout: Duration::from_secs(10),
-            origins: [
-                // The book's.
-                "http://127.0.0.1:3000",
-                "http://localhost:3000",
-                // Chapter 5's, which reads from any chapter.
-                "http://127.0.0.1:9005",
-                "http://localhost:9005",
-            ]
-            .map(HeaderValue::from_static)
-            .into(),
+            hosts: Vec::new(),
+            origins: Vec::new(),
             limits: Limits::default(),
         }
     }
+}
+
+/// These origins, as [`Options::origins`] has them.
+///
+/// # Errors
+/// If one of them can be no value of a header field.
+pub fn origins(texts: &[String]) -> io::Result<Vec<HeaderValue>> {
+    let parsed = texts.iter().map(|text| text.parse());
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))
 }
 
 /// What every request has in common; a clone is the same.
@@ -183,8 +190,7 @@ impl App {
 /// # Errors
 /// If the listener's address cannot be read.
 pub async fn run(listener: TcpListener, app: App) -> io::Result<()> {
-    let addr = listener.local_addr()?;
-    (app.log)(format_args!("Server running at http://{addr}/events"));
+    connections::announce(listener.local_addr()?, &app.log);
     tokio::select! {
         never = greet(&app) => match never {},
         () = serve(listener, &app, router(app.clone())) => {}
@@ -207,6 +213,8 @@ pub async fn serve(listener: TcpListener, app: &App, routes: Router) {
 async fn greet(app: &App) -> Infallible {
     let every = app.options.every;
     let mut ticks = interval_at(Instant::now() + every, every);
+    // By default it would make up for those that a stopped process missed.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut number: u64 = 0;
     loop {
         ticks.tick().await;
@@ -469,15 +477,25 @@ pub async fn in_time(
     })
 }
 
-/// The names of this machine that no DNS server can give to another.
-const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+/// Whether a request for that host is meant for us. A page of another site
+/// whose name leads here says that name (DNS rebinding). An address is no
+/// name, and no DNS server is asked for `localhost`.
+fn is_ours(host: &str, hosts: &[String]) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let mut hosts = hosts.iter().map(String::as_str).chain(["localhost"]);
+    address.is_ok() || hosts.any(|host| name.eq_ignore_ascii_case(host))
+}
 
 /// Lets pass what a browser may send for one of our pages, and what comes
-/// from no browser.
+/// from no browser. It looks at the request alone, so it holds whatever
+/// serves the routes.
 ///
 /// # Errors
-/// 400 without a good host, 421 for another than this, 403 for a page of
-/// another origin that would change something.
+/// 400 without a good host, 421 for a host that is not ours, 403 for a page
+/// of another origin that would change something.
 pub async fn guard(
     State(app): State<App>,
     request: Request,
@@ -487,24 +505,26 @@ pub async fn guard(
         let why = "The request must name its host, once.";
         return Err(Problem::new(StatusCode::BAD_REQUEST, why));
     }
+    let Options { hosts, origins, .. } = &*app.options;
     let host = request.headers().get(HOST);
     let host = host.map_or("", |host| host.to_str().unwrap_or_default());
-    let Peer(peer) = Peer::of(&request);
-    if peer.ip().to_canonical().is_loopback() && !host.is_empty() {
-        let name = host.parse::<Authority>();
-        let name = name.as_ref().map_or("", Authority::host);
-        if !LOCAL.iter().any(|local| name.eq_ignore_ascii_case(local)) {
-            let why = format!("Here is {}, and not {host}.", LOCAL[0]);
-            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, why));
-        }
+    // HTTP/1.0 may name none, but no browser speaks that.
+    if !host.is_empty() && !is_ours(host, hosts) {
+        let why = format!(
+            "{host} is no name of this server. If it should be, list it: \
+             Options::hosts, or --host."
+        );
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, why));
     }
-    let own = format!("http://{host}");
-    let is_ours = |origin: &HeaderValue| {
-        origin == &own || app.options.origins.contains(origin)
+    // A proxy in front may have ended the TLS, so either scheme is ours.
+    let own = [format!("http://{host}"), format!("https://{host}")];
+    let may_change = |origin: &HeaderValue| {
+        own.iter().any(|own| origin == own) || origins.contains(origin)
     };
-    let mut origins = request.headers().get_all(ORIGIN).iter();
-    if !request.method().is_safe() && !origins.all(is_ours) {
-        let why = "Pages of that origin may not change anything here.";
+    let mut from = request.headers().get_all(ORIGIN).iter();
+    if !request.method().is_safe() && !from.all(may_change) {
+        let why = "Pages of that origin may not change anything here. If \
+                   they should, list it: Options::origins, or --origin.";
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
     Ok(next.run(request).await)

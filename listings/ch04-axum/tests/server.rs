@@ -16,7 +16,7 @@ use ch04_axum::{
     reply::EventStream,
     server::{self, Options},
 };
-use common::{Running, answer, quiet, request, silent, soon, text};
+use common::{Reader, Running, answer, quiet, request, silent, soon, text};
 use event_stream::{Decoder, HEARTBEAT, Item, Items};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ use std::{
     io,
     time::Duration,
 };
-use tokio::time::sleep;
+use tokio::{net::TcpListener, time::sleep};
 use tower::ServiceExt;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -250,14 +250,14 @@ async fn the_timeout_is_over_when_the_head_is_out() {
 }
 
 #[tokio::test]
-async fn pages_of_the_book_may_read_and_post_and_others_may_not() {
-    let app = silent(quiet());
+async fn listed_pages_may_read_and_post_and_others_may_not() {
+    let book = "http://127.0.0.1:3000";
+    let origins = vec![book.parse().unwrap()];
+    let app = silent(Options { origins, ..quiet() });
     for (origin, is_ours) in [
-        ("http://127.0.0.1:3000", true),
-        ("http://localhost:3000", true),
-        ("http://127.0.0.1:9005", true),
-        ("http://localhost:9005", true),
-        ("http://127.0.0.1:3001", false),
+        (book, true),
+        ("http://localhost:3000", false),
+        ("https://127.0.0.1:3000", false),
         ("https://elsewhere.example", false),
         ("null", false),
     ] {
@@ -293,39 +293,134 @@ fn post(fields: &[(&str, &str)]) -> Request<Body> {
     request("POST", "/messages", &[fields, &[JSON]].concat(), body)
 }
 
+/// Nobody is trusted who was not named: port 3000 is anybody's.
 #[tokio::test]
-async fn a_page_whose_name_leads_to_this_machine_is_refused() {
+async fn a_library_trusts_no_page_by_default() {
     let app = silent(quiet());
+    for port in [3000, 9005, 8080] {
+        for host in ["127.0.0.1", "localhost"] {
+            let origin = format!("http://{host}:{port}");
+            let fields = [("Origin", origin.as_str())];
+            let posted = answer(&app, post(&fields)).await;
+            assert_eq!(posted.status(), 403, "{origin}");
+            let events = request("GET", "/events", &fields, "");
+            let events = answer(&app, events).await;
+            assert_eq!(field(&events, "Access-Control-Allow-Origin"), "");
+        }
+    }
+}
+
+/// By `Host` and `Origin`: what becomes of a post without a flaw.
+const ASKED: [(&str, &str, u16); 33] = [
+    ("localhost:9004", "", 202),
+    ("LOCALHOST", "", 202),
+    ("localhost.:9004", "", 202),
+    ("127.0.0.1:9004", "", 202),
+    ("[::1]:9004", "", 202),
+    ("[::1]", "", 202),
+    // Who listens on every address is asked for by any of them.
+    ("0.0.0.0:9004", "", 202),
+    ("[::]:9004", "", 202),
+    ("192.0.2.7:9004", "", 202),
+    ("[2001:db8::7]:9004", "http://[2001:db8::7]:9004", 202),
+    ("chat.example", "", 202),
+    ("Chat.Example:443", "", 202),
+    // The page at /docs, here and behind a proxy that ends the TLS.
+    ("127.0.0.1:9004", "http://127.0.0.1:9004", 202),
+    ("chat.example", "https://chat.example", 202),
+    ("chat.example:8443", "https://chat.example:8443", 202),
+    // The proxy says another host than the browser.
+    ("localhost", "https://front.example", 202),
+    ("127.0.0.1:9004", "https://front.example", 202),
+    // Another port, scheme or name is another origin.
+    ("127.0.0.1:9004", "http://127.0.0.1:9006", 403),
+    ("127.0.0.1:9004", "http://localhost:9004", 403),
+    ("localhost", "http://front.example", 403),
+    ("localhost", "https://front.example:8443", 403),
+    ("chat.example", "ftp://chat.example", 403),
+    ("chat.example", "https://evil.example", 403),
+    ("chat.example", "null", 403),
+    // A listed origin is not a name of ours.
+    ("front.example", "https://front.example", 421),
+    // The browser takes all of these for pages of ours.
+    ("evil.example:9004", "http://evil.example:9004", 421),
+    ("evil.example:9004", "", 421),
+    ("localhost.evil.example", "", 421),
+    ("127.0.0.1.evil.example", "", 421),
+    ("chat.example.evil.example", "", 421),
+    ("evil.chat.example", "", 421),
+    (":9004", "", 421),
+    ("[localhost]", "", 421),
+];
+
+/// Reached as chat.example, and by way of a proxy as front.example.
+fn listed() -> Options {
+    Options {
+        hosts: vec!["chat.example".into()],
+        origins: vec!["https://front.example".parse().unwrap()],
+        ..quiet()
+    }
+}
+
+/// Not who is at the other end decides, and not what serves the routes.
+#[tokio::test]
+async fn a_page_whose_name_leads_to_this_server_is_refused() {
+    let app = silent(listed());
     let local = Peer("127.0.0.1:50000".parse().unwrap());
     let mapped = Peer("[::ffff:127.0.0.1]:50000".parse().unwrap());
     let remote = Peer("192.0.2.1:50000".parse().unwrap());
-    for (peer, host, origin, status) in [
-        (local, "localhost:9004", "", 202),
-        (local, "LOCALHOST", "", 202),
-        (local, "127.0.0.1:9004", "", 202),
-        (local, "[::1]:9004", "", 202),
-        (local, "[::1]", "", 202),
-        // The page at /docs.
-        (local, "127.0.0.1:9004", "http://127.0.0.1:9004", 202),
-        (local, "127.0.0.1:9004", "http://127.0.0.1:9006", 403),
-        // The browser takes all of these for pages of ours.
-        (local, "evil.example:9004", "http://evil.example:9004", 421),
-        (local, "evil.example:9004", "", 421),
-        (local, "localhost.evil.example", "", 421),
-        (local, "127.0.0.1.evil.example", "", 421),
-        (local, ":9004", "", 421),
-        (mapped, "evil.example:9004", "", 421),
-        // From elsewhere, under a name that is not known here.
-        (remote, "chat.example", "http://chat.example", 202),
-        (remote, "chat.example", "http://evil.example", 403),
-    ] {
-        let fields = [("Origin", origin)];
-        let mut request = post(&fields[..usize::from(!origin.is_empty())]);
-        request.headers_mut().insert("Host", host.parse().unwrap());
-        request.extensions_mut().insert(peer);
-        let routes = server::router(app.clone());
-        let response = routes.oneshot(request).await.unwrap();
-        assert_eq!(response.status(), status, "{peer} {host} {origin}");
+    for peer in [None, Some(local), Some(mapped), Some(remote)] {
+        for (host, origin, status) in ASKED {
+            let fields = [("Origin", origin)];
+            let mut request = post(&fields[..usize::from(!origin.is_empty())]);
+            request.headers_mut().insert("Host", host.parse().unwrap());
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
+            let routes = server::router(app.clone());
+            let response = routes.oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{peer:?} {host} {origin}");
+            let said = text(response).await;
+            let way_out = match status {
+                421 => "--host",
+                403 => "--origin",
+                _ => "",
+            };
+            assert!(said.contains(way_out), "{said}");
+        }
+    }
+}
+
+/// On a socket, by chapter 3's connections and by axum's own.
+#[tokio::test]
+async fn whatever_serves_the_routes_the_guard_holds() {
+    let ours = Running::start(listed()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let axums = listener.local_addr().unwrap();
+    let routes = server::router(silent(listed()));
+    let _serving = tokio::spawn(async { axum::serve(listener, routes).await });
+    let body = r#"{"author":"Ada","text":"Hi"}"#;
+    for addr in [ours.addr, axums] {
+        for (host, origin, status) in ASKED {
+            let origin = if origin.is_empty() {
+                String::new()
+            } else {
+                format!("Origin: {origin}\r\n")
+            };
+            let head = format!(
+                "POST /messages HTTP/1.1\r\nHost: {host}\r\n{origin}\
+                 Content-Type: application/json\r\nConnection: close\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let head = Reader::send(addr, &head).await.head().await;
+            let expected = format!("HTTP/1.1 {status} ");
+            assert!(head.starts_with(&expected), "{host} {origin} {head}");
+        }
+        // Nobody reads there, either.
+        let ask = "GET /events HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+        let head = Reader::send(addr, ask).await.head().await;
+        assert!(head.starts_with("HTTP/1.1 421 "), "{head}");
     }
 }
 

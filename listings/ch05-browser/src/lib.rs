@@ -23,6 +23,9 @@ use std::{
 /// space between them.
 pub const BOOK_ORIGINS: &str = "SSE_BOOK_ORIGINS";
 
+/// Whose pages show ours in a frame.
+const BOOK: [&str; 2] = ["http://127.0.0.1:3000", "http://localhost:3000"];
+
 /// What the launcher needs to know of this chapter.
 pub const CHAPTER: Chapter = Chapter {
     name: "ch05-browser",
@@ -34,7 +37,10 @@ pub const CHAPTER: Chapter = Chapter {
             every: given.every,
             heartbeat: given.heartbeat,
             max_readers: given.max_readers_or(default.max_readers),
-            book: book_origins()?.unwrap_or(default.book),
+            book: book_origins()?
+                .unwrap_or_else(|| BOOK.map(str::to_owned).into()),
+            hosts: given.hosts,
+            origins: ch04_axum::server::origins(&given.origins)?,
             ..default
         };
         runtime::run(given.listener, given.stop, |listener, stop| {
@@ -42,6 +48,7 @@ pub const CHAPTER: Chapter = Chapter {
         })
     },
     clients: &[("node", client::node), ("rust", client::rust)],
+    has_guard: true,
 };
 
 /// What [`BOOK_ORIGINS`] says; `None` where it is not set.

@@ -3,7 +3,7 @@
 //! chapter 4's.
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Moment},
     lab::{self, Bounds, Lab, Reading, Turn},
 };
 use axum::{
@@ -25,7 +25,7 @@ use axum::{
     routing::{delete, get},
 };
 use bytes::Bytes;
-use ch03_hyper::connections::{Limits, Log};
+use ch03_hyper::connections::{self, Limits, Log};
 use ch04_axum::{
     hub::{Block, Says},
     reply::Problem,
@@ -63,6 +63,12 @@ pub struct Options {
     /// The origins of the book, such as `http://127.0.0.1:3000`: its pages
     /// may show ours in a frame.
     pub book: Vec<String>,
+    /// As in chapter 4: the names under which this server is reached, beside
+    /// `localhost` and every address.
+    pub hosts: Vec<String>,
+    /// As in chapter 4: the origins of our own pages, where a proxy in front
+    /// passes another host on than theirs.
+    pub origins: Vec<HeaderValue>,
     /// What the lab may take.
     pub lab: Bounds,
     /// A request must be read and a response begun within this time.
@@ -74,13 +80,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let book = ["http://127.0.0.1:3000", "http://localhost:3000"];
         Self {
             every: Duration::from_secs(2),
             heartbeat: Duration::from_secs(15),
             max_readers: 10_000,
             kept_events: 1_000,
-            book: book.map(str::to_owned).into(),
+            book: Vec::new(),
+            hosts: Vec::new(),
+            origins: Vec::new(),
             lab: Bounds::default(),
             timeout: Duration::from_secs(10),
             limits: Limits::default(),
@@ -130,14 +137,19 @@ impl Site {
             heartbeat: options.heartbeat,
             max_readers: options.max_readers,
             timeout: options.timeout,
-            origins: Vec::new(),
+            hosts: options.hosts.clone(),
+            origins: options.origins.clone(),
             limits: options.limits,
             ..server::Options::default()
         };
         let shared = Shared { policy, lab: options.lab, log };
         Ok(Self {
             app: App::new(app, stop, Arc::clone(&shared.log)),
-            clock: Clock::new(options.every, options.kept_events),
+            clock: Clock::new(
+                options.every,
+                options.kept_events,
+                Moment::now(),
+            ),
             readers: Readers::default(),
             lab: Arc::new(Mutex::new(Lab::new(options.lab))),
             shared: Arc::new(shared),
@@ -171,8 +183,7 @@ pub async fn run(
     log: Log,
 ) -> io::Result<()> {
     let site = Site::new(&options, stop, Arc::clone(&log))?;
-    let addr = listener.local_addr()?;
-    log(format_args!("Server running at http://{addr}/events"));
+    let addr = connections::announce(listener.local_addr()?, &log);
     log(format_args!("The page is at http://{addr}/"));
     let app = site.app.clone();
     server::serve(listener, &app, router(site)).await;
@@ -218,13 +229,14 @@ pub fn router(site: Site) -> Router {
 /// What our pages may do, and who may frame them: they run no script and no
 /// style but the server's own, and talk to this machine only.
 fn policy(book: &[String]) -> String {
-    let book = book.join(" ");
+    let frames = [&["'self'".into()], book, &["file:".into()]].concat();
+    let frames = frames.join(" ");
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; \
          img-src 'self' data:; \
          connect-src 'self' http://127.0.0.1:* http://localhost:*; \
          base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'self' {book} file:"
+         frame-ancestors {frames}"
     )
 }
 
@@ -319,7 +331,7 @@ async fn events(
     let Query(Wanted { reader }) = query.map_err(|rejection| {
         Problem::new(rejection.status(), rejection.body_text())
     })?;
-    let ticks = site.clock.ticks(seat.last_event_id());
+    let ticks = site.clock.clone().ticks(seat.last_event_id());
     let Some(name) = reader else { return Ok(seat.stream(ticks)) };
     let entry = site.readers.enter(name);
     let half = Block { says: Says::Nothing, encoded: CUT.into() };

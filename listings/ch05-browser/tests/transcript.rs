@@ -3,7 +3,7 @@
 #![cfg(unix)] // The texts of errors differ on other systems.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ch05_browser::clock::Clock;
+use ch05_browser::clock::{Clock, Moment};
 use contract::{
     Program,
     chapter::{Chapter, Running},
@@ -12,7 +12,7 @@ use contract::{
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const CHAPTER: Chapter = contract::this_chapter!(9005);
@@ -29,8 +29,8 @@ const KEPT: u64 = 1_000;
 fn aligned(least: u64) -> (String, u64) {
     let choose = |millis: u64| {
         let every = Duration::from_millis(millis);
-        let clock = Clock::new(every, KEPT);
-        let now = Instant::now();
+        let now = Moment::now();
+        let clock = Clock::new(every, KEPT, now);
         let newest = clock.newest(now);
         let is_new = clock.until(newest + 1, now) > every * 9 / 10;
         (is_new && newest % 5 == 3).then(|| (format!("{millis}ms"), newest))

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::missing_panics_doc)] // Said above, once.
 
+#[cfg(unix)]
+use std::io::{BufRead, BufReader};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::{Process, Program, clients, servers, transcript};
@@ -120,6 +124,62 @@ impl Chapter {
         self.prints("client", "-- client --events 3", &client, self.port);
     }
 
+    /// Holds that whoever opens what the server announces reaches it, and
+    /// whoever opens what was typed, too: a client with these arguments.
+    pub fn opens_where_it_listens(&self, client: &[&str]) {
+        for (addr, host) in [
+            ("localhost:0", "localhost"),
+            (":0", "127.0.0.1"),
+            ("0.0.0.0:0", "0.0.0.0"),
+            ("[::1]:0", "[::1]"),
+            ("[::]:0", "[::]"),
+        ] {
+            if addr.starts_with('[') && TcpListener::bind("[::1]:0").is_err() {
+                // A machine without IPv6.
+                continue;
+            }
+            let mut server = self.server(addr);
+            let (announced, port) = server.started();
+            let unspecified = ["//0.0.0.0:", "//[::]:"];
+            let is_good = unspecified.iter().all(|it| !announced.contains(it));
+            assert!(is_good, "{addr}: {announced}");
+            for url in [announced, format!("http://{host}:{port}/events")] {
+                let args = [&["client", &url, "--events", "1"], client];
+                let program = Program::new(self.exe);
+                Running::start(&program, &args.concat()).read_to("Received ");
+            }
+            server.stop();
+        }
+    }
+
+    /// Holds that a server which was stopped for a while, as by SIGSTOP or by
+    /// the machine's sleep, sends nothing of that while.
+    #[cfg(unix)]
+    pub fn catches_up_on_nothing(&self) {
+        const MISSED: u32 = 20;
+        let every = Duration::from_millis(50);
+        let mut server = self.server_with("127.0.0.1:0", &["--every", "50ms"]);
+        let (_, port) = server.started();
+        let mut reader = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        reader.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        reader.write_all(request).unwrap();
+        events(&reader, 1);
+        server.process.signal("STOP").unwrap();
+        thread::sleep(MISSED * every);
+        // What it had sent before.
+        reader.set_nonblocking(true).unwrap();
+        while reader.read(&mut [0; 1024]).is_ok() {}
+        reader.set_nonblocking(false).unwrap();
+        let since = Instant::now();
+        server.process.signal("CONT").unwrap();
+        // One is due, and perhaps one more was on its way. The others have
+        // their time before them; a busy machine only takes longer.
+        events(&reader, MISSED);
+        assert!(since.elapsed() > (MISSED - 3) * every);
+        server.stop();
+    }
+
     /// Holds `refused.txt`: what its server prints when each of these comes,
     /// and it answers.
     pub fn shows_refusals(&self, requests: &[impl AsRef<str>]) {
@@ -169,6 +229,15 @@ impl Chapter {
         if let Err(error) = transcript::check(&path, command, output) {
             panic!("{error}");
         }
+    }
+}
+
+/// Reads on until that many events have begun.
+#[cfg(unix)]
+fn events(reader: &TcpStream, count: u32) {
+    let mut lines = BufReader::with_capacity(1, reader).lines();
+    for _ in 0..count {
+        while !lines.next().unwrap().unwrap().starts_with("data:") {}
     }
 }
 

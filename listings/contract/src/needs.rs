@@ -9,7 +9,7 @@ mod fetch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::{env, io};
 
@@ -28,7 +28,7 @@ pub enum Need {
     Chromium,
     /// The program `curl`.
     Curl,
-    /// The program `nginx`, on the path or in `/usr/sbin`.
+    /// The program `nginx`: see [`nginx`].
     Nginx,
     /// Node.js, 20.3 or newer.
     Node,
@@ -207,17 +207,19 @@ fn runs(program: &str) -> Result<String, String> {
     })
 }
 
-fn nginx() -> Result<(), String> {
-    // Users' paths have no `sbin` on Debian. It knows no `--version`.
-    let is_there = |program| {
-        let mut version = Command::new(program);
-        version.arg("-v").stdin(Stdio::null()).stderr(Stdio::null());
-        version.status().is_ok_and(|status| status.success())
-    };
-    if is_there("nginx") || is_there("/usr/sbin/nginx") {
-        return Ok(());
-    }
-    Err("no nginx: install nginx (on Debian, apt install nginx)".into())
+/// Where nginx is. Debian puts it where only root's PATH leads.
+///
+/// # Errors
+/// What to install.
+pub fn nginx() -> Result<PathBuf, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join("nginx"))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
+            "no nginx: install nginx (on Debian, apt install nginx)".into()
+        })
 }
 
 fn node() -> Result<(), String> {

@@ -121,8 +121,16 @@ impl Process {
             drop(self.child.stdin.take());
             return Ok(());
         }
+        self.signal("TERM")
+    }
+
+    /// Sends it a signal by its name without `SIG`, such as `STOP`. Unix only.
+    ///
+    /// # Errors
+    /// If it could not be sent.
+    pub fn signal(&self, name: &str) -> io::Result<()> {
         // std sends no signal but SIGKILL; every Unix shell can.
-        let kill = format!("kill -TERM {}", self.child.id());
+        let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status()?;
         if status.success() {
             Ok(())

@@ -8,7 +8,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dashboard::{Chapter, Outcome, Report, Request, Server, say};
+use dashboard::{Chapter, Outcome, Report, Request, Server, reachable, say};
 
 // ANCHOR: main
 fn main() -> ExitCode {
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
         server,
         clients: &[("patient", patient), ("hasty", hasty)],
+        has_guard: false,
     })
 }
 // ANCHOR_END: main
@@ -31,7 +32,7 @@ fn server(server: Server) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     say(format_args!(
         "Server running at http://{}/events",
-        listener.local_addr()?
+        reachable(listener.local_addr()?)
     ));
     let mut readers = Vec::new();
     let mut due = Instant::now();
@@ -44,7 +45,9 @@ fn server(server: Server) -> io::Result<()> {
         if Instant::now() < due {
             continue;
         }
-        due += every;
+        // Not `due += every`: a process that was stopped for a while would
+        // send all that it did not, at once.
+        due = Instant::now() + every;
         tick += 1;
         readers.retain_mut(|(stream, peer)| {
             let sent = writeln!(stream, "{tick}").is_ok();

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::sync::mpsc::RecvTimeoutError;
 
-use dashboard::{Chapter, Outcome, Report, Request, Server, say};
+use dashboard::{Chapter, Outcome, Report, Request, Server, reachable, say};
 
 fn main() -> ExitCode {
     dashboard::main(&Chapter {
@@ -14,13 +14,14 @@ fn main() -> ExitCode {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
         server,
         clients: &[("rust", client)],
+        has_guard: false,
     })
 }
 
 // ANCHOR: countdown
 fn server(server: Server) -> io::Result<()> {
     let Server { listener, every, stop, .. } = server;
-    let addr = listener.local_addr()?;
+    let addr = reachable(listener.local_addr()?);
     say(format_args!("Server running at http://{addr}/events"));
     let (mut stream, peer) = listener.accept()?;
     say(format_args!("Connected by {peer}"));

@@ -4,7 +4,7 @@
 //! `STUBBORN` set, the server ignores its stop signal; with `FLOOD` set, both
 //! roles print more than any pipe holds; with `LINES` set, the server prints
 //! so many lines and fails; with `LAST` set, both fail with those words; with
-//! `LINE` set, the client prints that; with `REQUEST` set, what it is given.
+//! `LINE` set, the client prints that; with `REQUEST` set, either prints what it is given.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -12,7 +12,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::{env, thread};
 
-use dashboard::{Chapter, Outcome, Report, Request, Server, run_under, say};
+use dashboard::{
+    Chapter, Outcome, Report, Request, Server, reachable, run_under, say,
+};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         server,
         clients: &[("rust", client)],
+        has_guard: true,
     };
     run_under(&chapter, &prefix, args.into_iter().skip(2))
 }
@@ -40,13 +43,17 @@ fn burn(addr: &str) {
 }
 
 fn server(server: Server) -> io::Result<()> {
-    let Server { listener, stop, .. } = server;
-    let addr = listener.local_addr()?;
+    let Server { listener, stop, hosts, origins, .. } = server;
+    let addr = reachable(listener.local_addr()?);
     say(format_args!("Server running at http://{addr}/events"));
     if let Ok(lines) = env::var("LINES") {
         let lines: u32 = lines.parse().map_err(io::Error::other)?;
         (1..=lines).for_each(|n| say(format_args!("Line {n}")));
         return Err(io::Error::other("no more lines"));
+    }
+    if env::var_os("REQUEST").is_some() {
+        say(format_args!("{hosts:?} {origins:?}"));
+        return Ok(());
     }
     if let Ok(words) = env::var("LAST") {
         return Err(io::Error::other(words));

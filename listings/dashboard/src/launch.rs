@@ -3,7 +3,6 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::panic;
 use std::process::{self, Command, ExitCode};
 use std::sync::Arc;
@@ -16,8 +15,10 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::layout::Size;
 
+use crate::addr::Addr;
 use crate::child::Child;
 use crate::report::visible;
+use crate::signals;
 use crate::state::{Effect, Exit, Input, Side, State, announced, update};
 use crate::view::view;
 
@@ -35,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What to start, and how.
 pub(crate) struct Launch<'a> {
     pub(crate) prefix: &'a [&'a str],
-    pub(crate) addr: SocketAddr,
+    pub(crate) addr: Addr,
     pub(crate) every: Duration,
     /// Which client, if there are several.
     pub(crate) client: Option<&'a str>,
@@ -45,7 +46,7 @@ pub(crate) struct Launch<'a> {
 pub(crate) fn side_by_side(launch: &Launch) -> Result<ExitCode, String> {
     let (sender, inputs) = mpsc::sync_channel(QUEUE);
     let leave = sender.clone();
-    ctrlc::set_handler(move || {
+    signals::handle(move || {
         let leave = leave.clone();
         thread::spawn(move || drop(leave.send(Input::Leave(Ok(())))));
         // The loop may wait for ever for whoever reads what it writes. The

@@ -6,13 +6,18 @@
 //!
 //! - [`Report`] and [`say`]: what the roles print
 //! - [`state`] and [`view`]: the dashboard without its I/O, both pure
-//! - the private modules `launch` and `child`: terminal, signals, processes
+//! - the private modules `addr`, `listener` and `signals`: what a server is
+//!   given
+//! - the private modules `launch` and `child`: the terminal and processes
 
+mod addr;
 mod child;
 mod launch;
+mod listener;
 mod report;
 mod say;
 pub mod scrollback;
+mod signals;
 pub mod state;
 pub mod view;
 
@@ -31,12 +36,15 @@ use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
 use clap::{
-    Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser,
+    Subcommand,
 };
 
+pub use addr::reachable;
 pub use report::Report;
 pub use say::say;
 
+use addr::Addr;
 use report::visible;
 
 /// How long a server may take to return once it was told to stop.
@@ -51,6 +59,9 @@ const MAX_ID: usize = 4096;
 
 /// The flag that tells one client of several.
 const CLIENT: &str = "client";
+/// The flags of a server that looks at who asks for whom.
+const HOST: &str = "host";
+const ORIGIN: &str = "origin";
 
 /// What a client comes to. The launcher tells the error and ends with 1.
 pub type Outcome = Result<(), Box<dyn Error>>;
@@ -70,6 +81,9 @@ pub struct Chapter {
     /// Each with its name. The first is the default; `--client NAME`, which
     /// is there if there are several, takes another.
     pub clients: &'static [(&'static str, Client)],
+    /// Whether the server looks at who asks for whom. Only then is there
+    /// `server --host NAME --origin ORIGIN`.
+    pub has_guard: bool,
 }
 
 /// Connects as it is told and reports what it receives.
@@ -101,6 +115,10 @@ pub struct Server {
     pub heartbeat: Duration,
     /// The most readers at once, if not as many as the chapter takes.
     pub max_readers: Option<NonZeroUsize>,
+    /// More names under which the server is reached, without a port.
+    pub hosts: Vec<String>,
+    /// More origins whose pages may use it, as a browser writes them.
+    pub origins: Vec<String>,
     /// A message or a hang-up means: end every stream and return.
     pub stop: Receiver<()>,
 }
@@ -182,8 +200,8 @@ enum Role {
 #[derive(Args)]
 struct Serve {
     /// Where the server listens; port 0 takes a free one
-    #[arg(long)]
-    addr: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT")]
+    addr: Option<Addr>,
     /// Time from one event to the next
     #[arg(long, value_name = "TIME", default_value = "2s",
           value_parser = interval)]
@@ -264,7 +282,7 @@ pub fn run_under(
     prefix: &[&str],
     args: impl IntoIterator<Item = OsString>,
 ) -> ExitCode {
-    let (cli, client) = match parse(chapter, prefix, args) {
+    let (cli, also) = match parse(chapter, prefix, args) {
         Ok(parsed) => parsed,
         Err(error) => {
             return refuse(&error);
@@ -273,9 +291,9 @@ pub fn run_under(
     let outcome = match cli.role {
         None => launch::side_by_side(&launch::Launch {
             prefix,
-            addr: cli.serve.addr.unwrap_or(chapter.addr),
+            addr: cli.serve.addr.unwrap_or(chapter.addr.into()),
             every: cli.serve.every,
-            client: client.as_deref(),
+            client: also.client.as_deref(),
         }),
         Some(Role::Server {
             serve,
@@ -293,6 +311,8 @@ pub fn run_under(
                     every: serve.every,
                     heartbeat,
                     max_readers,
+                    hosts: also.hosts,
+                    origins: also.origins,
                     stop,
                 }
             })
@@ -315,7 +335,7 @@ pub fn run_under(
                 retried_statuses: retry_on,
             };
             let report = Report::new(io::stdout(), json, events);
-            let client = client.as_deref();
+            let client = also.client.as_deref();
             run_client(chapter, client, request, report, until_stdin_closes)
         }
     };
@@ -342,7 +362,7 @@ fn parse(
     chapter: &Chapter,
     prefix: &[&str],
     args: impl IntoIterator<Item = OsString>,
-) -> Result<(Cli, Option<String>), clap::Error> {
+) -> Result<(Cli, Also), clap::Error> {
     let mut name = chapter.name.to_string();
     if !prefix.is_empty() {
         let program = env::current_exe().unwrap_or_default();
@@ -350,7 +370,8 @@ fn parse(
         name = format!("{} {}", program.display(), prefix.join(" "));
     }
     let addr = format!(
-        "Where the server listens; port 0 takes a free one [default: {}]",
+        "Where the server listens; port 0 takes a free one, 0.0.0.0 is every \
+         interface [default: {}]",
         chapter.addr
     );
     let url = format!("The stream [default: {}]", default_url(chapter));
@@ -373,10 +394,51 @@ fn parse(
             .arg(client.clone())
             .mut_subcommand("client", |role| role.arg(client));
     }
+    if chapter.has_guard {
+        command = command.mut_subcommand("server", |role| {
+            role.args([
+                several(HOST, "NAME", addr::host)
+                    .help("Another name of the server, without a port"),
+                several(ORIGIN, "ORIGIN", addr::origin)
+                    .help("An origin whose pages may use it, too"),
+            ])
+        });
+    }
     let matches = command.try_get_matches_from(args)?;
     let of_role = matches.subcommand_matches("client").unwrap_or(&matches);
-    let client = named_client(of_role);
-    Ok((Cli::from_arg_matches(&matches)?, client))
+    let server = matches.subcommand_matches("server");
+    let every = |id| server.map_or(Vec::new(), |server| all(server, id));
+    let also = Also {
+        client: named_client(of_role),
+        hosts: every(HOST),
+        origins: every(ORIGIN),
+    };
+    Ok((Cli::from_arg_matches(&matches)?, also))
+}
+
+/// What is not in [`Cli`], since it is not there for every chapter.
+struct Also {
+    client: Option<String>,
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+/// A flag that may stand there several times.
+fn several(
+    id: &'static str,
+    value: &'static str,
+    parse: fn(&str) -> Result<String, String>,
+) -> Arg {
+    Arg::new(id)
+        .long(id)
+        .value_name(value)
+        .action(ArgAction::Append)
+        .value_parser(parse)
+}
+
+fn all(matches: &ArgMatches, id: &str) -> Vec<String> {
+    let values = matches.try_get_many::<String>(id).ok().flatten();
+    values.map_or(Vec::new(), |values| values.cloned().collect())
 }
 
 /// `--client NAME`: not in [`Cli`], since most chapters have one client, and
@@ -449,11 +511,11 @@ fn run_server(
     until_stdin_closes: bool,
     given: impl FnOnce(TcpListener, Receiver<()>) -> Server,
 ) -> Result<ExitCode, String> {
-    let addr = serve.addr.unwrap_or(chapter.addr);
-    let listener = TcpListener::bind(addr).map_err(|e| cannot(addr, &e))?;
+    let addr = serve.addr.clone().unwrap_or(chapter.addr.into());
+    let listener = listener::listen(&addr, chapter.addr.ip())?;
     let (end, ended) = mpsc::channel();
     let asked = end.clone();
-    ctrlc::set_handler(move || drop(asked.send(End::Asked)))
+    signals::handle(move || drop(asked.send(End::Asked)))
         .map_err(|e| format!("cannot take signals: {e}"))?;
     if until_stdin_closes {
         end_with_stdin(end.clone());
@@ -480,17 +542,6 @@ fn run_server(
         Ok(End::Returned(Ok(()))) => Ok(ExitCode::SUCCESS),
         Ok(End::Returned(Err(Some(message)))) => Err(message),
         _ => Err("the server did not stop in time, so it was cut off".into()),
-    }
-}
-
-fn cannot(addr: SocketAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "cannot listen on {addr}: the port is in use; stop the program \
-             that has it, or choose a free port with --addr {}:0",
-            addr.ip()
-        ),
-        _ => format!("cannot listen on {addr}: {error}"),
     }
 }
 

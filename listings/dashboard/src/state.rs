@@ -121,7 +121,8 @@ pub struct State {
     /// `Received `.
     pub received: u64,
     size: Size,
-    /// Where the server is to listen, or listened last.
+    /// Where the server is to listen. The URL that it tells may have another
+    /// host: who listens on every address is reached at one.
     addr: String,
     /// The URL the server that runs now has told.
     url: Option<String>,
@@ -235,9 +236,11 @@ fn printed(state: &mut State, side: Side, line: &str) -> Option<Effect> {
         Side::Client if line.starts_with("Received ") => state.received += 1,
         Side::Server => {
             let url = announced(line)?;
-            if let Some(addr) = authority(url) {
+            if let Some(host) = state.addr.strip_suffix(":0")
+                && let Some(port) = port(url)
+            {
                 // A free port was asked for: a restart takes the same one.
-                state.addr = addr.into();
+                state.addr = format!("{host}:{port}");
             }
             state.url = Some(url.into());
             return reconcile(state, Side::Client);
@@ -253,8 +256,9 @@ pub(crate) fn announced(line: &str) -> Option<&str> {
     url.split_whitespace().next().filter(|url| url.starts_with("http://"))
 }
 
-fn authority(url: &str) -> Option<&str> {
-    url.strip_prefix("http://")?.split('/').next()
+fn port(url: &str) -> Option<&str> {
+    let authority = url.strip_prefix("http://")?.split('/').next()?;
+    authority.rsplit_once(':').map(|(_, port)| port)
 }
 
 fn press(state: &mut State, key: KeyEvent) -> Option<Effect> {

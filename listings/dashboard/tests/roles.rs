@@ -9,6 +9,8 @@ use std::process::{
     Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output,
     Stdio,
 };
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{DEADLINE, example, transcript, wait_for};
 
@@ -224,7 +226,25 @@ fn wrong_arguments_are_refused_with_2() {
         (&["client", "--last-event-id", &"x".repeat(4097)], "at most 4096"),
         (&["server", "--retry-on", "503"], "unexpected argument"),
         (&["--last-event-id", "5"], "unexpected argument"),
-        (&["server", "--addr", "here"], "invalid socket address"),
+        (&["server", "--addr", "here"], "a port is missing: here:9001"),
+        (&["server", "--addr", ""], "the port must be a number"),
+        (&["server", "--addr", ":"], "the port must be a number"),
+        (&["server", "--addr", "65536"], "the port must be a number"),
+        (&["server", "--addr", "localhost:+1"], "the port must be a number"),
+        (
+            &["server", "--addr", "::1"],
+            "stands in brackets, before a port: [::1]",
+        ),
+        (&["server", "--addr", "[localhost]:0"], "not like 127.0.0.1:9001"),
+        (
+            &["server", "--addr", "http://localhost:0"],
+            "not like 127.0.0.1:9001",
+        ),
+        (&["server", "--addr", "*:0"], "not like 127.0.0.1:9001"),
+        (&["--addr", "here"], "a port is missing: here:9001"),
+        // The clock does not look at who asks.
+        (&["server", "--host", "chat.example"], "unexpected argument"),
+        (&["server", "--origin", "https://chat.example"], "unexpected"),
         (&["server", "--max-readers", "0"], "from 1 to 1000000"),
         (&["server", "--max-readers", "1000001"], "from 1 to 1000000"),
         (&["server", "--max-readers", "18446744073709551616"], "from 1 to"),
@@ -238,6 +258,128 @@ fn wrong_arguments_are_refused_with_2() {
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         let errors = text(output.stderr);
         assert!(errors.contains(why), "no {why:?} in:\n{errors}");
+    }
+}
+
+/// Whether this machine has that address.
+fn has(addr: &str) -> bool {
+    TcpListener::bind(addr).is_ok()
+}
+
+#[test]
+fn what_a_server_announces_can_be_opened() {
+    let (v4, v6) = ("http://127.0.0.1:", "http://[::1]:");
+    for (addr, announced) in [
+        ("127.0.0.1:0", v4),
+        ("localhost:0", v4),
+        ("LOCALHOST:0", v4),
+        (":0", v4),
+        ("0", v4),
+        ("0.0.0.0:0", v4),
+        ("[::1]:0", v6),
+        ("[::]:0", v6),
+    ] {
+        if announced == v6 && !has("[::1]:0") {
+            continue;
+        }
+        let mut server = Role::clock(&[
+            "server",
+            &format!("--addr={addr}"),
+            "--every=20ms",
+            "--until-stdin-closes",
+        ]);
+        let line = server.line();
+        let url = line.strip_prefix("Server running at ").unwrap().trim();
+        assert!(url.starts_with(announced), "{addr}: {url}");
+        let output = clock(&["client", "--events", "1", url]);
+        assert!(output.status.success(), "{addr}");
+
+        // Side by side, the client is started with it.
+        let mut both =
+            Role::clock(&[&format!("--addr={addr}"), "--every=20ms"]);
+        while !both.line().starts_with("client | Received ") {}
+        both.output = None;
+        assert!(both.end().success());
+    }
+}
+
+/// `[::]` is IPv4, too.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_address_is_of_both_kinds() {
+    if !has("[::1]:0") {
+        return;
+    }
+    let mut server = Role::clock(&["server", "--addr=[::]:0", "--every=20ms"]);
+    let line = server.line();
+    let (_, port) = line.trim_end().rsplit_once(':').unwrap();
+    for host in ["127.0.0.1", "[::1]"] {
+        let url = format!("http://{host}:{port}");
+        let output = clock(&["client", "--events", "1", &url]);
+        assert!(output.status.success(), "{url}");
+    }
+}
+
+#[test]
+fn an_address_that_is_not_to_be_had_is_one_line_that_says_what_to_do() {
+    for (addr, why) in [
+        // RFC 5737: of no machine.
+        ("192.0.2.1:0", "this machine has no such address; 127.0.0.1 is"),
+        // RFC 6761: of nobody.
+        ("nowhere.invalid:0", "no address has that name ("),
+    ] {
+        let output = clock(&["server", "--addr", addr]);
+        assert_eq!(output.status.code(), Some(1), "{addr}");
+        let errors = text(output.stderr);
+        let begin = format!("clock: cannot listen on {addr}: {why}");
+        assert!(errors.starts_with(&begin), "{errors}");
+        assert!(errors.contains("0.0.0.0 is every interface"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
+
+#[test]
+fn a_server_is_given_its_names_and_origins() {
+    let given = |args: &[&str]| {
+        Command::new(example("faulty"))
+            .args(["play", "faulty", "server"])
+            .args(args)
+            .env("REQUEST", "1")
+            .output()
+            .unwrap()
+    };
+    for (args, expected) in [
+        (&[][..], "[] []"),
+        (
+            &["--host=chat.example", "--origin=https://chat.example:8443"],
+            r#"["chat.example"] ["https://chat.example:8443"]"#,
+        ),
+        (
+            &["--host", "a", "--host", "B.c", "--origin", "http://[::1]:3000"],
+            r#"["a", "B.c"] ["http://[::1]:3000"]"#,
+        ),
+    ] {
+        let output = given(args);
+        let printed = text(output.stdout);
+        assert_eq!(printed.lines().last(), Some(expected), "{args:?}");
+    }
+    for args in [
+        ["--host", "chat.example:443"],
+        ["--host", "https://chat.example"],
+        ["--host", ""],
+        ["--origin", "chat.example"],
+        ["--origin", "https://chat.example/"],
+        ["--origin", "https://chat.example:443"],
+        ["--origin", "http://chat.example:80"],
+        ["--origin", "HTTPS://chat.example"],
+        ["--origin", "https://"],
+        ["--origin", "null"],
+        ["--origin", "*"],
+    ] {
+        let output = given(&args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let errors = text(output.stderr);
+        assert!(errors.contains("must be a"), "{args:?}: {errors}");
     }
 }
 
@@ -629,6 +771,10 @@ mod signals {
     #[test]
     fn signals_end_a_server_and_its_streams() {
         for name in ["TERM", "INT", "HUP"] {
+            // What is ignored here stays so.
+            if is_ignored(name) {
+                continue;
+            }
             let (mut server, url) = Role::server();
             let mut open = stream(&url);
             signal(server.child.id(), name);
@@ -645,8 +791,7 @@ mod signals {
                 ("server", true, Some(1)),
                 ("client", false, None),
             ] {
-                // A client takes no signals.
-                if arg == "client" && is_ignored(name) {
+                if is_ignored(name) {
                     continue;
                 }
                 let (mut role, _unread) = Role::stuck(&[arg], stubborn);
@@ -663,6 +808,117 @@ mod signals {
         let itself = format!("kill -{name} $$");
         let status = Command::new("sh").args(["-c", &itself]).status();
         status.unwrap().success()
+    }
+
+    /// As by `nohup`, and as in a script's background.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_signal_that_is_inherited_as_ignored_stays_so() {
+        for (ignored, args) in [
+            ("HUP", &["server"][..]),
+            ("INT", &["server"]),
+            ("HUP INT", &["server"]),
+            ("HUP INT", &[]),
+        ] {
+            let mut command = Command::new("sh");
+            let run = format!(r#"trap "" {ignored}; exec "$0" "$@""#);
+            command.args(["-c", &run]).arg(example("clock")).args(args);
+            command.args(["--addr=127.0.0.1:0", "--every=20ms"]);
+            let mut role = Role::start(&mut command);
+            let line = loop {
+                let line = role.line();
+                if line.contains("Server running at ") {
+                    break line;
+                }
+            };
+            let (_, url) = line.trim_end().split_once(" at ").unwrap();
+            for name in ignored.split(' ') {
+                signal(role.child.id(), name);
+                // Signals arrive before `kill` returns, or the events after
+                // them would do: it lives and serves.
+                let output = clock(&["client", "--events", "3", url]);
+                assert!(output.status.success(), "{name} ended {args:?}");
+            }
+            signal(role.child.id(), "TERM");
+            assert!(role.end().success(), "{ignored} {args:?}");
+        }
+    }
+
+    /// Both processes inherit it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_launcher_ignores_its_children_ignore() {
+        let mut command = Command::new("sh");
+        let run = r#"trap "" HUP; exec "$0" "$@""#;
+        command.args(["-c", run]).arg(example("clock"));
+        command.args(["--addr=127.0.0.1:0", "--every=20ms"]);
+        let mut both = Role::start(&mut command);
+        let mut children = Vec::new();
+        while children.len() < 2 {
+            let line = both.line();
+            if let Some((_, id)) = line.split_once("-- started as process ") {
+                children.push(id.trim().parse().unwrap());
+            }
+        }
+        while !both.line().starts_with("client | Received ") {}
+        for id in &children {
+            signal(*id, "HUP");
+        }
+        for _ in 0..10 {
+            while !both.line().starts_with("client | Received ") {}
+        }
+        assert!(children.into_iter().all(common::alive));
+        signal(both.child.id(), "TERM");
+        assert!(both.end().success());
+    }
+
+    /// Readers that come all at once, while the server does not accept.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn hundreds_of_readers_may_come_at_once() {
+        const READERS: usize = 400;
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+        let most: usize = most.unwrap().trim().parse().unwrap();
+        if most < READERS {
+            // This kernel gives no listener so many.
+            return;
+        }
+        let (server, url) = Role::server();
+        let addr = url.trim_start_matches("http://");
+        let addr = addr.trim_end_matches("/events").parse().unwrap();
+        signal(server.child.id(), "STOP");
+        // It is the kernel that answers. Past the backlog it does not.
+        let readers: Vec<_> = (0..READERS)
+            .map(|_| TcpStream::connect_timeout(&addr, DEADLINE).unwrap())
+            .collect();
+        signal(server.child.id(), "CONT");
+        for reader in readers {
+            reader.set_read_timeout(Some(DEADLINE)).unwrap();
+            (&reader).read_exact(&mut [0]).unwrap();
+        }
+    }
+
+    /// Nobody wants the ticks of a time that is over.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_server_that_was_stopped_catches_up_on_nothing() {
+        const MISSED: u32 = 25;
+        let every = Duration::from_millis(20);
+        let (server, url) = Role::server();
+        let mut reader = stream(&url);
+        signal(server.child.id(), "STOP");
+        thread::sleep(MISSED * every);
+        // What it had sent before.
+        reader.set_nonblocking(true).unwrap();
+        while reader.read(&mut [0; 64]).is_ok() {}
+        reader.set_nonblocking(false).unwrap();
+        let since = Instant::now();
+        signal(server.child.id(), "CONT");
+        // One is due; all others have their time before them.
+        let all = MISSED.try_into().unwrap();
+        assert_eq!(lines(&mut reader, all), all);
+        let least = (MISSED - 2) * every;
+        assert!(since.elapsed() > least, "{:?}", since.elapsed());
     }
 
     #[test]

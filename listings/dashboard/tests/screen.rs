@@ -458,6 +458,31 @@ fn a_free_port_is_taken_again_at_a_restart() {
     assert_eq!(script.key(KeyCode::Char('s')), Some(again));
 }
 
+/// Where it listens and where it is reached are two things.
+#[test]
+fn a_restart_listens_where_the_server_was_told_to() {
+    let size = Size { width: 80, height: 24 };
+    for (told, announced, again) in [
+        ("0.0.0.0:0", "127.0.0.1:40123", "0.0.0.0:40123"),
+        ("[::]:0", "[::1]:40123", "[::]:40123"),
+        (":0", "127.0.0.1:40123", ":40123"),
+        ("localhost:9001", "127.0.0.1:9001", "localhost:9001"),
+        ("0.0.0.0:9000", "127.0.0.1:9000", "0.0.0.0:9000"),
+    ] {
+        let state = State::new(size, told);
+        let mut script = Script { state, size };
+        script.take(Input::Open);
+        script.take(Input::Started(Side::Server, 1));
+        let url = format!("http://{announced}/events");
+        let client = script.server(&format!("Server running at {url}"));
+        assert_eq!(client, Some(Effect::Start(Side::Client, url)));
+        script.key(KeyCode::Char('s'));
+        script.ended(Side::Server, "exit status: 0");
+        let again = Effect::Start(Side::Server, again.into());
+        assert_eq!(script.key(KeyCode::Char('s')), Some(again), "{told}");
+    }
+}
+
 #[test]
 fn a_client_waits_for_a_server_that_says_where_it_is() {
     let mut script = Script::new(80, 24);
