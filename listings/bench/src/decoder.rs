@@ -229,7 +229,7 @@ fn allocations(timed: &Printed, counted: &Printed) -> String {
     let is_there = |input: &&str| size(timed, input).is_some();
     let inputs: Vec<_> = COUNTED.into_iter().filter(is_there).collect();
     let Some(first) = inputs.first() else { return String::new() };
-    let names = [&["allocations an event"], &inputs[..]].concat();
+    let names = [&["allocations"], &inputs[..]].concat();
     let mut table = Table::new(&names, 1);
     for decoder in decoders(timed, first) {
         let count = |input: &&str| {
@@ -246,7 +246,7 @@ fn allocations(timed: &Printed, counted: &Printed) -> String {
             table.row([decoder.to_owned()].into_iter().chain(cells));
         }
     }
-    format!("\nIn chunks of 1,460 bytes\n\n{}", table.text())
+    format!("\nFor each event, in chunks of 1,460 bytes\n\n{}", table.text())
 }
 
 /// The plot of the tables, with the name of its file.

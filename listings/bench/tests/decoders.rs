@@ -62,7 +62,7 @@ fn a_table_has_ratios_to_the_scan_of_the_same_round() {
     let ours = "event-stream|3.00|3.00–3.00";
     assert_eq!(rows("other blocks", "event-stream"), ours);
     assert!(!tables.contains("other text"), "{tables}");
-    let allocations = "allocations an event";
+    let allocations = "allocations";
     assert_eq!(rows(allocations, "sse-core"), "sse-core|1.5");
     assert_eq!(rows(allocations, "event-stream"), "event-stream|0.0");
 }
