@@ -86,7 +86,6 @@ pub fn round(program: &Program, plan: &Plan) -> io::Result<Closed> {
     measure().map_err(|error: io::Error| server.explain(&error))
 }
 
-// ANCHOR: reach
 /// Posts an event, and reads until everybody has it.
 fn reach(crowd: &mut Crowd, poster: &mut Poster) -> io::Result<()> {
     poster.post()?;
@@ -106,7 +105,6 @@ fn reach(crowd: &mut Crowd, poster: &mut Poster) -> io::Result<()> {
         ))),
     }
 }
-// ANCHOR_END: reach
 
 /// Posts over one connection.
 struct Poster {
