@@ -144,7 +144,7 @@ fn what_is_no_stream_of_events_is_told() {
     let late = "data: Hello! This is event 1\n\n";
     for (then, says) in [
         ("", "the server ended the connection"),
-        ("data: {\"events\":3}\n\n", "no number in the event"),
+        ("data: {\"events\":[]}\n\n", "no number in the event"),
         ("data: 99999999999999999999\n\n", "no number in the event"),
     ] {
         let stream = server(move |index, socket| {
