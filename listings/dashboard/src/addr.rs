@@ -6,6 +6,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
+use crate::report::visible;
+
 /// What `--addr` takes: `127.0.0.1:9001`, `[::1]:9001`, `localhost:9001`, and
 /// `:9001` or `9001`, which is that port where the chapter's own address is:
 /// nobody opens a server to the network by leaving something out.
@@ -44,7 +46,10 @@ impl FromStr for Addr {
             None if text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 ("", text)
             }
-            None => return Err(format!("a port is missing: {text}:9001")),
+            None => {
+                let text = visible(text);
+                return Err(format!("a port is missing: {text}:9001"));
+            }
         };
         let in_brackets =
             host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
