@@ -141,7 +141,9 @@ async fn a_client_leaves_a_half_open_connection() {
                     _ => None,
                 }
             });
-            assert_eq!(message.as_deref(), Some("nothing came in time"));
+            // A head that does not come has words of its own.
+            let message = message.unwrap();
+            assert!(message.ends_with(" came in time"), "{message}");
             assert!(trio.network.tally().struck[&fault] > 0);
             assert_eq!(trio.network.tally().unnoticed, 0);
         }
