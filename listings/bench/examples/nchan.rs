@@ -61,9 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(publish(addr.parse()?, time("--every")?)?);
     }
     if !Path::new(MODULE).exists() {
-        let what = format!(
-            "no {MODULE}: apt-get install nginx libnginx-mod-nchan"
-        );
+        let what =
+            format!("no {MODULE}: apt-get install nginx libnginx-mod-nchan");
         return Err(what.into());
     }
     let listener = TcpListener::bind(option("--addr")?)?;

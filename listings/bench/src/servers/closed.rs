@@ -7,7 +7,9 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::{LEAST, Measured, Rows, crowd, median, percent, share, three, times};
+use super::{
+    LEAST, Measured, Rows, crowd, median, percent, share, three, times,
+};
 use crate::cores::Cores;
 use crate::crowd::{Crowd, Heard};
 use crate::program::{Given, Program};
