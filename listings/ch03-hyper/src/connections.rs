@@ -226,7 +226,6 @@ async fn connection<S, B>(
 }
 // ANCHOR_END: connection
 
-// ANCHOR: stopped
 /// Waits for the stop, beside what wakes its task often.
 ///
 /// Each poll of `cancelled` takes two locks, which all connections share, and
@@ -262,7 +261,6 @@ impl Future for Stopped {
         self.cancelled.as_mut().poll(context)
     }
 }
-// ANCHOR_END: stopped
 
 /// Says that a connection is closed, however its task ends: a service may
 /// panic.
