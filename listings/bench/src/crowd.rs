@@ -401,10 +401,10 @@ impl Reader {
     }
 }
 
-/// The number that an event's data ends with, but for the quotes and braces of
-/// JSON; it must be the one after `last`.
+/// The number that an event's data ends with, or a text at the end of its JSON;
+/// it must be the one after `last`.
 fn next(last: &mut Option<u64>, data: &str) -> io::Result<u64> {
-    let text = data.trim_end_matches(['"', '}']);
+    let text = data.strip_suffix("\"}").unwrap_or(data);
     let start = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = text[start..]
         .parse()

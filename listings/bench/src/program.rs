@@ -1,5 +1,6 @@
 //! A server as a process: what it holds is asked of the system, not of it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -93,9 +94,10 @@ impl Program {
             let exe = cargo::build(package, example, profile)?;
             let name = [example.unwrap_or(package)].into_iter().chain(words);
             let name = name.collect::<Vec<_>>().join(" ");
-            if example.is_some() {
+            if let Some(example) = example {
                 let args = more.collect();
-                return Ok(Self { name, packages: vec![], exe, args });
+                let packages = built_from(example, &members)?;
+                return Ok(Self { name, packages, exe, args });
             }
             let direct = cargo::tree(package, &["--depth=1"])?;
             return Ok(Self {
@@ -172,6 +174,40 @@ impl Program {
             Err(error) => Err(process.explain(&error)),
         }
     }
+}
+
+/// What an example is built from that stands in for what people would take:
+/// the packages by which its figures differ.
+fn built_from(
+    example: &str,
+    members: &BTreeSet<String>,
+) -> io::Result<Vec<String>> {
+    match example {
+        "plain-axum" => {
+            let tree = cargo::tree("bench", &["--depth=1", "--edges=dev"])?;
+            let names = ["axum ", "tokio ", "tokio-stream "];
+            let is_its_own =
+                |one: &String| names.iter().any(|name| one.starts_with(name));
+            Ok(cargo::foreign(tree, members).filter(is_its_own).collect())
+        }
+        // Where it is missing, its row says so.
+        "nchan" => Ok(installed(&["nginx", "libnginx-mod-nchan"])),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Debian's packages of these names, with their versions, as far as they are
+/// there.
+fn installed(names: &[&str]) -> Vec<String> {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${Package} ${Version}\\n"]);
+    let asked = query.args(names).stdin(Stdio::null()).output();
+    let text = asked.map(|asked| asked.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines()
+        .filter(|line| line.contains(' ') && !line.ends_with(' '))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// As every server reads it: a whole number and a unit.

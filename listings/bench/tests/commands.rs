@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::{env, fs};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 /// Cargo builds the examples with the tests, and beside them.
 fn examples() -> PathBuf {
@@ -219,6 +220,68 @@ fn delays_are_told_by_the_timetable() {
     assert_eq!(told.len(), 4, "{table}");
     assert!(told.is_sorted() && told[0] > 0.0, "{table}");
     assert!(told[0] < 1000.0, "{table}");
+}
+
+#[test]
+fn an_event_is_posted_when_all_have_the_one_before() {
+    let args = ["servers-closed", "--readers", "3,7", "--watch", "200ms"];
+    let servers = ["bench/plain-axum", "bench/nchan", "bench/least"];
+    let ran = bench(&examples(), &[&args[..], &servers, &SMALL].concat());
+    assert!(ran.status.success(), "{ran:?}");
+    let table = text(&ran.stdout);
+    let nchan = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+    for title in ["3 readers", "7 readers"] {
+        let rows = rows_of(&table, title);
+        assert_eq!(rows.len(), 3, "{table}");
+        for (name, cells) in &rows {
+            if name == "nchan" && !Path::new(nchan).exists() {
+                let [why] = &cells[..] else { panic!("{table}") };
+                assert!(why.contains("apt-get install nginx"), "{table}");
+                continue;
+            }
+            let [events, price, ..] = &cells[..] else { panic!("{table}") };
+            assert!(number(events) >= 1, "{table}");
+            let micros = bench::table::number(price);
+            assert!(micros.is_some_and(|micros| micros > 0.1), "{table}");
+        }
+        assert_eq!(rows["least"][3], "1.0", "{table}");
+    }
+}
+
+/// A server that cannot be posted to has no figure, and is told of.
+#[test]
+fn who_takes_no_posts_says_so() {
+    let args = ["servers-closed", "ch01-sockets", "--readers", "2"];
+    let ran = bench(&examples(), &[&args[..], &SMALL].concat());
+    assert!(ran.status.success(), "{ran:?}");
+    let table = text(&ran.stdout);
+    let [why] = &rows_of(&table, "2 readers")["ch01-sockets"][..] else {
+        panic!("{table}")
+    };
+    assert!(why.starts_with("a post was answered 4"), "{table}");
+}
+
+/// nginx's workers go on when the process is killed that started them.
+#[test]
+fn what_a_server_started_ends_with_it() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let script = folder.join("parent.sh");
+    let lines = "#!/bin/sh\nsleep 1000 &\n\
+                 echo Server running at http://127.0.0.1:9/\nwait\n";
+    fs::write(&script, lines).unwrap();
+    let text = format!("sh {}", script.display());
+    let program = bench::program::Program::find(&text, "dev").unwrap();
+    let running = program.start(1).unwrap();
+    let family = bench::proc::family(running.id()).unwrap();
+    let [_, child] = family[..] else { panic!("{family:?}") };
+    drop(running);
+    // Whoever is its parent now may not have asked for how it ended.
+    let stat = format!("/proc/{child}/stat");
+    let begun = Instant::now();
+    while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{child}");
+        thread::yield_now();
+    }
 }
 
 #[test]

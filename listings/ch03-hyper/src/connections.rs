@@ -124,6 +124,9 @@ pub fn announce(mut addr: SocketAddr, log: &Log) -> SocketAddr {
 ///
 /// A response that has no end must watch `stop` itself, and end: a connection
 /// finishes when its response does.
+///
+/// Each connection copies what it writes into one buffer, which stays as large
+/// as the largest frame was, and 16 KiB: large bodies are to come in pieces.
 pub async fn serve<S, B>(
     listener: TcpListener,
     service: S,
@@ -235,6 +238,8 @@ async fn connection<S, B>(
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
             .max_buf_size(MAX_HEAD)
+            // Small frames: to copy one costs less than to list its parts.
+            .writev(false)
             .serve_connection(TokioIo::new(socket.as_mut()), service);
         let mut http = pin!(http);
         tokio::select! {
@@ -449,16 +454,58 @@ pub fn has_good_host<T>(request: &Request<T>) -> bool {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{is_of_one, prepare};
-    use socket2::SockRef;
-    use std::{io::Error, time::Duration};
-    use tokio::net::{TcpListener, TcpStream};
+    use super::Stopped;
+    use std::{
+        pin::Pin,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Context, Wake, Waker},
+    };
+    use tokio_util::sync::CancellationToken;
 
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_stop_wakes_who_asked_last() {
+        let stop = CancellationToken::new();
+        let mut stopped = Stopped::new(stop.clone());
+        let tasks: [Arc<Task>; 2] = Default::default();
+        let mut is_over = |task| {
+            let waker = Waker::from(Arc::clone(task));
+            let mut context = Context::from_waker(&waker);
+            Pin::new(&mut stopped).poll(&mut context).is_ready()
+        };
+        let woken = || tasks.each_ref().map(|t| t.0.load(Ordering::Relaxed));
+        // A future may move from one task to another.
+        for task in [0, 0, 1, 1] {
+            assert!(!is_over(&tasks[task]));
+        }
+        assert_eq!(woken(), [0, 0]);
+        stop.cancel();
+        assert_eq!(woken(), [0, 1]);
+        assert!(is_over(&tasks[1]));
+    }
+
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn the_kernel_is_told_what_a_stream_needs() {
+        use super::prepare;
+        use socket2::SockRef;
+        use std::time::Duration;
+        use tokio::net::{TcpListener, TcpStream};
+
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let socket = TcpStream::connect(addr).await.unwrap();
@@ -470,8 +517,12 @@ mod tests {
     }
     /// No test can make a system say these: ECONNABORTED, EPROTO, ENETDOWN
     /// and EHOSTUNREACH; then EMFILE, ENFILE, ENOMEM, ENOBUFS, EINVAL, EBADF.
+    #[cfg(target_os = "linux")]
     #[test]
     fn what_an_accept_that_failed_says_of_the_next() {
+        use super::is_of_one;
+        use std::io::Error;
+
         for (code, is_passing) in [103, 71, 100, 113]
             .map(|code| (code, true))
             .into_iter()

@@ -1,6 +1,6 @@
 //! The server: a service function, and a body that is a stream.
 
-use crate::connections::{self, Limits, Log, Peer};
+use crate::connections::{self, Limits, Log, Peer, Stopped};
 use bytes::Bytes;
 use event_stream::{Event, FieldError, HEARTBEAT, MIME_TYPE};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -197,7 +197,7 @@ impl Reader {
     /// What the reader gets, piece by piece. Each piece is made when it is
     /// asked for: who does not ask has nothing made for it.
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, FieldError>> {
-        let stopped = self.server.stop.clone().cancelled_owned();
+        let stopped = Stopped::new(self.server.stop.clone());
         stream::unfold(self, async |mut reader| {
             let piece = reader.piece().await?;
             Some((piece, reader))

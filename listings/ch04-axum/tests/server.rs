@@ -18,7 +18,7 @@ use ch04_axum::{
 };
 use common::{Reader, Running, answer, quiet, request, silent, soon, text};
 use event_stream::{Decoder, HEARTBEAT, Item, Items};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeSet, HashSet},
@@ -26,7 +26,10 @@ use std::{
     io,
     time::Duration,
 };
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
 use tower::ServiceExt;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -538,6 +541,38 @@ async fn an_event_stream_of_ones_own() {
     let body = text(response).await;
     assert!(body.matches(HEARTBEAT).count() >= 2, "{body}");
     assert_eq!(body.replace(HEARTBEAT, ""), "data: x\n\ndata: x\n\n");
+}
+
+/// From the last piece to a heartbeat it is as long as was asked for, however
+/// many pieces came before. The clock stands still but for what is waited for.
+#[tokio::test(start_paused = true)]
+async fn each_piece_puts_the_heartbeat_off() {
+    let ms = Duration::from_millis;
+    let pieces = stream::unfold(3, move |left: u8| async move {
+        sleep(if left == 0 { Duration::from_hours(1) } else { ms(9) }).await;
+        let piece = Bytes::from_static(b"data: x\n\n");
+        Some((Ok::<_, Infallible>(piece), left.saturating_sub(1)))
+    });
+    let response = EventStream { encoded: pieces, heartbeat: ms(10) };
+    let mut body = response.into_response().into_body().into_data_stream();
+    let start = Instant::now();
+    for (at, piece) in [
+        (9, "data: x\n\n"),
+        (18, "data: x\n\n"),
+        (27, "data: x\n\n"),
+        (37, HEARTBEAT),
+        (47, HEARTBEAT),
+    ] {
+        assert_eq!(body.next().await.unwrap().unwrap(), piece);
+        assert_eq!(start.elapsed().as_millis(), at);
+    }
+    // Longer than time itself goes on.
+    let encoded = stream::iter([Ok::<_, Infallible>(Bytes::from("x"))]);
+    let encoded = encoded.chain(stream::pending());
+    let response = EventStream { encoded, heartbeat: Duration::MAX };
+    let mut body = response.into_response().into_body().into_data_stream();
+    assert_eq!(body.next().await.unwrap().unwrap(), "x");
+    assert!(body.next().now_or_never().is_none());
 }
 
 #[tokio::test]
