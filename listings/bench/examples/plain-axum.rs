@@ -25,6 +25,7 @@ use tokio_stream::{Stream, StreamExt};
 /// How many events a reader may be behind.
 const BEHIND: usize = 256;
 
+// ANCHOR: plain
 type Events = broadcast::Sender<Event>;
 
 async fn events(
@@ -42,6 +43,7 @@ async fn publish(State(events): State<Events>, data: String) -> StatusCode {
     let _ = events.send(Event::default().data(data));
     StatusCode::ACCEPTED
 }
+// ANCHOR_END: plain
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

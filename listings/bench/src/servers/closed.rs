@@ -86,6 +86,7 @@ pub fn round(program: &Program, plan: &Plan) -> io::Result<Closed> {
     measure().map_err(|error: io::Error| server.explain(&error))
 }
 
+// ANCHOR: reach
 /// Posts an event, and reads until everybody has it.
 fn reach(crowd: &mut Crowd, poster: &mut Poster) -> io::Result<()> {
     poster.post()?;
@@ -105,6 +106,7 @@ fn reach(crowd: &mut Crowd, poster: &mut Poster) -> io::Result<()> {
         ))),
     }
 }
+// ANCHOR_END: reach
 
 /// Posts over one connection.
 struct Poster {
