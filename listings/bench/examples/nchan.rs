@@ -18,7 +18,6 @@ const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 const OTHERS: u64 = 64;
 
 /// The configuration. Every reader gets what is published from now on.
-// ANCHOR: nchan
 fn configuration(addr: SocketAddr, heartbeat: u64, readers: u64) -> String {
     // When but a sixteenth is free, it closes those that it can spare.
     let connections = 2 * readers + OTHERS;
@@ -54,7 +53,6 @@ http {{
 "
     )
 }
-// ANCHOR_END: nchan
 
 fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(addr) = option("--publish") {
