@@ -64,8 +64,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(listener: TcpListener, routes: Router) -> io::Result<()> {
-    // An event is small and must not wait for the next to fill a packet. If
-    // it must wait, that is slower and no worse.
+    // Nagle's algorithm would hold back the second of two events until the
+    // first is acknowledged. If it does, that is slower and no worse.
     let listener = listener.tap_io(|socket| {
         let _ = socket.set_nodelay(true);
     });
