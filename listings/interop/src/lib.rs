@@ -6,6 +6,7 @@
 //!   what a client can be held to
 //! - [`pairs`]: every server with every client, through a [`relay`] that cuts
 //! - [`fields`]: hostile text, and what servers make of it
+//! - [`proxies`]: what stands in between, measured
 //! - [`models`]: answers of a language model, read by `OpenAI`'s client
 //! - [`rules`]: the rules of the format, and what keeps them
 //! - [`curl`], [`chromium`]: what is no client by itself, made one; [`lines`]:
@@ -23,6 +24,7 @@ pub mod machine;
 pub mod models;
 pub mod pairs;
 pub mod peers;
+pub mod proxies;
 pub mod relay;
 mod rivals;
 pub mod rules;

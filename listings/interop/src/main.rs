@@ -12,7 +12,8 @@ use interop::lines::Lines;
 use interop::pairs;
 use interop::peers::{CLIENTS, Needs, Peer, Programs, SERVERS};
 use interop::{
-    chromium, curl, fields, machine, models, rules, setup, table, versions,
+    chromium, curl, fields, machine, models, proxies, rules, setup, table,
+    versions,
 };
 
 /// Other people's servers and clients of Server-Sent Events, beside the book's.
@@ -73,6 +74,11 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// What stands in between: nginx, HAProxy, Caddy, Envoy
+    Proxies {
+        #[command(flatten)]
+        output: Output,
+    },
     /// curl as a client that the contract can run
     #[command(hide = true)]
     Curl(Client),
@@ -112,7 +118,7 @@ enum SideName {
 }
 
 /// What `all` does.
-const ALL: [&[&str]; 8] = [
+const ALL: [&[&str]; 9] = [
     &["contract", "servers"],
     &["contract", "clients"],
     &["matrix"],
@@ -121,6 +127,7 @@ const ALL: [&[&str]; 8] = [
     &["fields"],
     &["fields", "--notes"],
     &["models"],
+    &["proxies"],
 ];
 
 fn main() -> ExitCode {
@@ -178,6 +185,9 @@ fn run(command: Command, args: &[String]) -> io::Result<u8> {
         }
         Command::Models { output } => {
             ("models", output.write, models::report()?)
+        }
+        Command::Proxies { output } => {
+            ("proxies", output.write, proxies::report()?)
         }
         Command::Rules { notes: false, output } => {
             ("rules", output.write, rules::report()?.table)
