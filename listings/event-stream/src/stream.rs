@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 /// use futures::{StreamExt, executor::block_on, stream};
 /// # use std::convert::Infallible;
 ///
-/// let chunks = [Ok::<_, Infallible>("id: 7\ndata: Hel"), Ok("lo\n\n")];
+/// let chunks = [Ok::<_, Infallible>("id: 7\ndata: He"), Ok("llo\n\n")];
 /// let mut events = stream::iter(chunks).events();
 /// block_on(async {
 ///     while let Some(event) = events.next().await {
