@@ -32,7 +32,7 @@ pub enum Item<S: Text = String, T = <S as Text>::EventType> {
 }
 
 /// An event as a reader receives it, with the names of the standard's
-/// `MessageEvent`.
+/// `MessageEvent`. It has no other fields: a test may build one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageEvent<S: Text = String, T = <S as Text>::EventType> {
     /// The type: `message` where the stream named none.

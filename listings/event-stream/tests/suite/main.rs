@@ -9,6 +9,7 @@ mod fixtures;
 mod history;
 mod items;
 mod json;
+mod package;
 mod programs;
 mod properties;
 mod reconnection;
