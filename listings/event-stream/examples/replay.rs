@@ -2,7 +2,7 @@
 //! `Last-Event-ID`. Five events have happened, and three of them are kept:
 //!
 //! ```text
-//! cargo run -q -p event-stream --example replay -- 5eed-1
+//! cargo run -q -p text-event-stream --example replay -- 5eed-1
 //! ```
 
 use event_stream::{Event, FieldError, History};
