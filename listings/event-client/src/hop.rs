@@ -1,11 +1,15 @@
 //! A request, and where redirects lead it.
 
-use crate::{LAST_EVENT_ID, SCHEMES, notice::GivenUp};
+use crate::{
+    http::{check_scheme, without_user},
+    notice::GivenUp,
+};
 use reqwest::{
-    Method, Request, Response, StatusCode, Url,
+    Method, Request, Response, StatusCode,
     header::{
         ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING,
-        CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
+        CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+        LOCATION,
     },
 };
 use std::mem;
@@ -13,12 +17,14 @@ use std::mem;
 /// The most redirects in a row, as a browser's fetch has it.
 const MAX_REDIRECTS: usize = 20;
 
+pub(crate) const LAST_EVENT_ID: HeaderName =
+    HeaderName::from_static("last-event-id");
+
 /// A request on its way: the first, or the one behind a redirect.
 pub(crate) struct Hop {
     pub(crate) request: Request,
     redirects: usize,
 }
-
 
 // ANCHOR: redirect
 pub(crate) fn is_redirect(status: StatusCode) -> bool {
@@ -99,21 +105,6 @@ impl Hop {
     }
 }
 // ANCHOR_END: redirect
-
-pub(crate) fn check_scheme(url: &Url) -> Result<(), GivenUp> {
-    if SCHEMES.contains(&url.scheme()) {
-        return Ok(());
-    }
-    Err(GivenUp::Scheme(url.scheme().to_owned()))
-}
-
-/// Takes a user and a password out of a URL: reqwest makes a field of those
-/// that the caller gave, and those of a redirect are for nobody.
-pub(crate) fn without_user(url: &mut Url) {
-    // Where there is no host there is no user.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-}
 
 /// Whether an `Accept` lists event streams.
 pub(crate) fn accepts_streams(fields: &HeaderMap) -> bool {

@@ -1,34 +1,30 @@
 #![doc = include_str!("../README.md")]
 
-pub mod head;
+mod causes;
+mod head;
 mod hop;
+mod http;
 mod notice;
 mod notices;
 mod options;
 pub mod tls;
 
 pub use event_stream;
+pub use head::redacted;
+pub use http::http;
 pub use notice::{GivenUp, Lost, Notice};
 pub use notices::{Events, Notices};
 pub use options::{Fields, Options, Timeouts};
 pub use reqwest;
 
-use reqwest::{
-    Client, ClientBuilder, RequestBuilder, header::HeaderName,
-    redirect::Policy,
-};
-use std::time::Duration;
-
-/// What connecting to a host may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What this client reaches.
-const SCHEMES: &[&str] =
-    if cfg!(feature = "tls") { &["http", "https"] } else { &["http"] };
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+use reqwest::RequestBuilder;
 
 // ANCHOR: ext
-/// A request that asks for an event stream.
-pub trait RequestBuilderExt: Sized {
+/// A request that asks for an event stream. The trait is called as in
+/// reqwest-eventsource, whose place it takes; what is called `eventsource`
+/// there is [`events`](Self::events) here, where an item is an event and
+/// nothing else, or [`notices`](Self::notices).
+pub trait RequestBuilderExt: sealed::Sealed + Sized {
     /// The stream's events, over as many connections as it takes.
     ///
     /// ```no_run
@@ -81,33 +77,9 @@ impl RequestBuilderExt for RequestBuilder {
     }
 }
 
-// ANCHOR: http
-/// An HTTP client fit for event streams: it limits what connecting takes, and
-/// not what a response takes, and leaves redirects to [`Notices`]. Fields that
-/// its caller makes a default of it go to every server that it talks to:
-/// secrets belong on the request.
-///
-/// A client of your own works, too. What it is built with then holds: a
-/// timeout for the whole response ends each stream after that time; redirects
-/// that reqwest follows send a `POST` once more, and a header field of your
-/// own to another origin; a proxy that the environment names may hold events
-/// back.
-#[must_use]
-pub fn http() -> ClientBuilder {
-    let http = Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        // reqwest would send a POST once more, and a header field of the
-        // caller's own to another origin.
-        .redirect(Policy::none())
-        .referer(false)
-        // The next connection is seconds away: nothing is gained by keeping
-        // this one.
-        .pool_max_idle_per_host(0)
-        // Not by a proxy that the environment happens to name: it may hold
-        // back what comes in small pieces.
-        .no_proxy();
-    #[cfg(feature = "tls")]
-    let http = http.tls_backend_preconfigured(tls::config());
-    http
+mod sealed {
+    /// So that a method more is no breaking change.
+    pub trait Sealed {}
+
+    impl Sealed for reqwest::RequestBuilder {}
 }
-// ANCHOR_END: http

@@ -1,6 +1,9 @@
 //! What happens while a stream is read.
 
-use crate::{SCHEMES, tls::is_untrusted};
+use crate::{
+    causes::{causes, root},
+    tls,
+};
 use event_stream::{Item, LimitExceeded, Refusal};
 use reqwest::{StatusCode, Url};
 use std::{
@@ -11,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+/// What happens while a stream is read, in the order it happens.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
@@ -57,7 +61,9 @@ pub enum Lost {
     /// The connection broke, or could not be made.
     Failed(reqwest::Error),
     /// The response is not an event stream, and its status is one to come back
-    /// from: [`Reconnection::with_retried_statuses`].
+    /// from: [`Options::with_retried_statuses`].
+    ///
+    /// [`Options::with_retried_statuses`]: crate::Options::with_retried_statuses
     Refused(Refusal),
 }
 
@@ -65,7 +71,8 @@ pub enum Lost {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GivenUp {
-    /// There is no request to send: the URL cannot be read, for one.
+    /// There is no request to send: the URL cannot be read, for one; or the
+    /// caller's client refused to send it.
     Request(reqwest::Error),
     /// The request starts from a `Last-Event-ID` that is not UTF-8.
     LastEventId,
@@ -93,14 +100,6 @@ pub enum GivenUp {
     LostOnce(Lost),
 }
 
-/// The error at the bottom: those above it say where, and not what.
-fn root<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error
-}
-
 fn is_about_url(error: &reqwest::Error) -> bool {
     type ParseError = <Url as str::FromStr>::Err;
     error.url().is_some() || root(error).is::<ParseError>()
@@ -121,6 +120,10 @@ impl fmt::Display for Lost {
             Self::Failed(error) if error.is_connect() && error.is_timeout() => {
                 write!(f, "could not connect in time")
             }
+            // By a limit of the caller's own client.
+            Self::Failed(error) if error.is_timeout() => {
+                write!(f, "nothing came in time")
+            }
             Self::Failed(error) => write!(f, "{}", root(error)),
             Self::Refused(refusal) => write!(f, "{refusal}"),
         }
@@ -137,7 +140,9 @@ fn malformed(
 impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request(error) if is_about_url(error) => {
+            Self::Request(error)
+                if error.is_builder() && is_about_url(error) =>
+            {
                 write!(f, "{}; a URL starts with http://", root(error))
             }
             Self::LastEventId => {
@@ -149,7 +154,7 @@ impl fmt::Display for GivenUp {
             Self::Once => {
                 write!(f, "the request has a body that can be sent only once")
             }
-            Self::Scheme(scheme) if SCHEMES.contains(&"https") => write!(
+            Self::Scheme(scheme) if tls::is_built_in() => write!(
                 f,
                 "cannot connect to {scheme}://, only to http:// and https://"
             ),
@@ -176,20 +181,23 @@ impl fmt::Display for GivenUp {
     }
 }
 
+// Their texts are those of the lowest error, so they name none below.
+impl Error for Lost {}
+
 impl Error for GivenUp {}
 
 // ANCHOR: final
-impl TryFrom<reqwest::Error> for Lost {
-    type Error = GivenUp;
-
+impl Lost {
     /// Why no response came; an error where none would come the next time.
-    fn try_from(error: reqwest::Error) -> Result<Self, GivenUp> {
-        let hyper = root(&error).downcast_ref::<hyper::Error>();
-        if error.is_builder() {
+    pub(crate) fn of_request(error: reqwest::Error) -> Result<Self, GivenUp> {
+        let hyper: Option<&hyper::Error> =
+            causes(&error).find_map(|cause| cause.downcast_ref());
+        // A client of the caller's may follow redirects, and have had enough.
+        if error.is_builder() || error.is_redirect() {
             Err(GivenUp::Request(error))
         } else if hyper.is_some_and(hyper::Error::is_parse) {
             Err(GivenUp::Malformed(error))
-        } else if is_untrusted(&error) {
+        } else if tls::is_untrusted(&error) {
             Err(GivenUp::Certificate(error))
         } else {
             Ok(Self::Failed(error))
@@ -201,8 +209,9 @@ impl TryFrom<reqwest::Error> for Lost {
 impl Lost {
     /// Why a body that had begun is over.
     pub(crate) fn of_body(error: reqwest::Error) -> Self {
-        let io = root(&error).downcast_ref::<io::Error>();
-        match io.map(io::Error::kind) {
+        let io = causes(&error)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>());
+        match io.last().map(io::Error::kind) {
             Some(ErrorKind::UnexpectedEof) => Self::Cut,
             // hyper's, for chunks that are none.
             Some(ErrorKind::InvalidInput | ErrorKind::InvalidData) => {

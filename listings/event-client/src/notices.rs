@@ -1,12 +1,9 @@
 //! The streams of what happens, and of events alone.
 
 use crate::{
-    LAST_EVENT_ID,
     head::{request_head, response_head},
-    hop::{
-        Hop, accept_too, accepts_streams, check_scheme, is_redirect,
-        without_user,
-    },
+    hop::{Hop, LAST_EVENT_ID, accept_too, accepts_streams, is_redirect},
+    http::{check_scheme, without_user},
     notice::{GivenUp, Lost, Notice},
     options::{Fields, Options, Timeouts},
 };
@@ -19,7 +16,7 @@ use futures_util::{
     Stream, StreamExt, TryStreamExt,
     future::ready,
     ready,
-    stream::{self, BoxStream, FusedStream, Fuse},
+    stream::{self, BoxStream, FusedStream},
 };
 use reqwest::{
     Client, Method, Request, RequestBuilder, Response,
@@ -72,7 +69,9 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 #[must_use = "a stream does nothing unless it is polled"]
-pub struct Notices(Fuse<BoxStream<'static, Result<Notice, GivenUp>>>);
+// `None` once it has ended: the connection is given back then, not when the
+// reader gets round to dropping this.
+pub struct Notices(Option<BoxStream<'static, Result<Notice, GivenUp>>>);
 
 impl Notices {
     /// The stream that `request` asks for.
@@ -118,7 +117,7 @@ impl Notices {
             let notice = source.step().await.transpose()?;
             Some((notice, source))
         });
-        Ok(Self(notices.boxed().fuse()))
+        Ok(Self(Some(notices.boxed())))
     }
 }
 // ANCHOR_END: read
@@ -130,19 +129,27 @@ impl Stream for Notices {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(context)
+        let Some(notices) = &mut self.0 else { return Poll::Ready(None) };
+        let next = ready!(notices.poll_next_unpin(context));
+        if !matches!(next, Some(Ok(_))) {
+            self.0 = None;
+        }
+        Poll::Ready(next)
     }
 }
 
 impl FusedStream for Notices {
     fn is_terminated(&self) -> bool {
-        self.0.is_terminated()
+        self.0.is_none()
     }
 }
 
 impl fmt::Debug for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notices").finish_non_exhaustive()
+        let is_terminated = self.is_terminated();
+        f.debug_struct("Notices")
+            .field("is_terminated", &is_terminated)
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,7 +159,12 @@ impl fmt::Debug for Notices {
 ///
 /// What was lost on the way is asked for again by `Last-Event-ID`. That the
 /// connection broke, and when it comes back, nobody is told; that it will not
-/// come back is the error at the end.
+/// come back is the error at the end. Who must know that a server is away
+/// reads [`Notices`].
+///
+/// The answer to a request that is sent once ends here as it ends there, but
+/// for an answer that ended within an event: that is an error,
+/// [`GivenUp::LostOnce`] of [`Lost::Unfinished`].
 #[derive(Debug)]
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Events(Notices);
@@ -171,12 +183,16 @@ impl Stream for Events {
         context: &mut Context<'_>,
     ) -> Poll<Option<Self::Item>> {
         loop {
-            return Poll::Ready(match ready!(self.0.poll_next_unpin(context)) {
-                Some(Ok(Notice::Item(Item::Event(event)))) => Some(Ok(event)),
+            let event = match ready!(self.0.poll_next_unpin(context)) {
+                Some(Ok(Notice::Item(Item::Event(event)))) => Ok(event),
+                Some(Ok(Notice::Ended { is_unfinished: true })) => {
+                    Err(GivenUp::LostOnce(Lost::Unfinished))
+                }
                 Some(Ok(_)) => continue,
-                Some(Err(error)) => Some(Err(error)),
-                None => None,
-            });
+                Some(Err(error)) => Err(error),
+                None => return Poll::Ready(None),
+            };
+            return Poll::Ready(Some(event));
         }
     }
 }
@@ -237,7 +253,7 @@ impl Source {
                         let head = response_head(&response);
                         (State::Judge(response, hop), Notice::Head(head))
                     }
-                    Some(Err(error)) => self.lost(Lost::try_from(error)?)?,
+                    Some(Err(error)) => self.lost(Lost::of_request(error)?)?,
                     None => self.lost(Lost::NoHead)?,
                 }
             }

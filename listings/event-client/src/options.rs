@@ -5,6 +5,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use reqwest::header::HeaderMap;
 use std::{
     error::Error,
+    fmt,
     hash::{BuildHasher, RandomState},
     time::Duration,
 };
@@ -32,6 +33,14 @@ impl Default for Timeouts {
 
 // ANCHOR: options
 /// How a stream is read, where that is the caller's choice.
+///
+/// ```
+/// use event_client::{Options, event_stream::Reconnection};
+///
+/// let options = Options::default()
+///     .with_last_event_id("41")
+///     .with_retried_statuses(Reconnection::UNAVAILABLE);
+/// ```
 #[non_exhaustive]
 pub struct Options {
     /// How long to wait for the server.
@@ -79,6 +88,7 @@ impl Default for Options {
     }
 }
 
+// ANCHOR: setters
 impl Options {
     /// With other limits of the waits.
     #[must_use]
@@ -91,6 +101,25 @@ impl Options {
     #[must_use]
     pub fn with_rules(mut self, rules: Reconnection) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// From behind the event with this ID, of an earlier program. A
+    /// `Last-Event-ID` of the request itself comes before it.
+    #[must_use]
+    pub fn with_last_event_id(mut self, id: impl Into<String>) -> Self {
+        self.rules = self.rules.with_last_event_id(id);
+        self
+    }
+
+    /// Back from a response with one of these statuses, which the standard
+    /// calls final: [`Reconnection::UNAVAILABLE`], for one.
+    #[must_use]
+    pub fn with_retried_statuses(
+        mut self,
+        statuses: impl IntoIterator<Item = u16>,
+    ) -> Self {
+        self.rules = self.rules.with_retried_statuses(statuses);
         self
     }
 
@@ -126,6 +155,18 @@ impl Options {
     pub fn with_fields(mut self, fields: impl Fields + 'static) -> Self {
         self.fields = Some(Box::new(fields));
         self
+    }
+}
+// ANCHOR_END: setters
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("timeouts", &self.timeouts)
+            .field("rules", &self.rules)
+            .field("is_idempotent", &self.is_idempotent)
+            .field("keeps_unfinished", &self.keeps_unfinished)
+            .finish_non_exhaustive()
     }
 }
 
