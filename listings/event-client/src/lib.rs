@@ -19,7 +19,6 @@ pub use reqwest;
 
 use reqwest::RequestBuilder;
 
-// ANCHOR: ext
 /// A request that asks for an event stream. The trait is called as in
 /// reqwest-eventsource, whose place it takes; what is called `eventsource`
 /// there is [`events`](Self::events) here, where an item is an event and
@@ -29,7 +28,7 @@ pub trait RequestBuilderExt: sealed::Sealed + Sized {
     ///
     /// ```no_run
     /// use event_client::RequestBuilderExt;
-    /// use futures_util::TryStreamExt;
+    /// use futures::TryStreamExt;
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let http = event_client::http().build()?;
@@ -49,13 +48,33 @@ pub trait RequestBuilderExt: sealed::Sealed + Sized {
 
     /// As [`events`](Self::events), with other options than the usual ones.
     ///
+    /// ```no_run
+    /// use event_client::{Options, RequestBuilderExt, Timeouts};
+    /// use futures::TryStreamExt;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// // A language model, which may think for ten minutes.
+    /// let limit = Some(std::time::Duration::from_secs(600));
+    /// let timeouts = Timeouts { head: limit, idle: limit };
+    /// let options = Options::default().with_timeouts(timeouts);
+    /// let http = event_client::http().build()?;
+    /// let request = http.post("http://127.0.0.1:9013/v1/chat/completions");
+    /// let request = request.body(r#"{"stream":true}"#);
+    /// let mut events = request.events_with(options)?;
+    /// while let Some(event) = events.try_next().await? {
+    ///     println!("{}", event.data);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`events`](Self::events).
     fn events_with(self, options: Options) -> Result<Events, GivenUp> {
-        self.notices_with(options).map(Events::from)
+        self.notices_with(options).map(Events)
     }
 
-    /// All that happens while the stream is read.
+    /// All that happens while the stream is read: see [`Notices`].
     ///
     /// # Errors
     /// As [`events`](Self::events).
@@ -69,7 +88,6 @@ pub trait RequestBuilderExt: sealed::Sealed + Sized {
     /// As [`events`](Self::events).
     fn notices_with(self, options: Options) -> Result<Notices, GivenUp>;
 }
-// ANCHOR_END: ext
 
 impl RequestBuilderExt for RequestBuilder {
     fn notices_with(self, options: Options) -> Result<Notices, GivenUp> {

@@ -53,7 +53,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// ```no_run
 /// use event_client::{Notice, RequestBuilderExt};
-/// use futures_util::StreamExt;
+/// use futures::StreamExt;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let http = event_client::http().build()?;
@@ -74,11 +74,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Notices(Option<BoxStream<'static, Result<Notice, GivenUp>>>);
 
 impl Notices {
-    /// The stream that `request` asks for.
-    ///
-    /// # Errors
-    /// If the request cannot be sent, or could not be sent again.
-    pub fn new(
+    pub(crate) fn new(
         request: RequestBuilder,
         options: Options,
     ) -> Result<Self, GivenUp> {
@@ -153,7 +149,6 @@ impl fmt::Debug for Notices {
     }
 }
 
-// ANCHOR: events
 /// The events of a stream, and nothing else: [`Notices`] for who wants no
 /// more.
 ///
@@ -167,13 +162,7 @@ impl fmt::Debug for Notices {
 /// [`GivenUp::LostOnce`] of [`Lost::Unfinished`].
 #[derive(Debug)]
 #[must_use = "a stream does nothing unless it is polled"]
-pub struct Events(Notices);
-
-impl From<Notices> for Events {
-    fn from(notices: Notices) -> Self {
-        Self(notices)
-    }
-}
+pub struct Events(pub(crate) Notices);
 
 impl Stream for Events {
     type Item = Result<MessageEvent, GivenUp>;
@@ -196,7 +185,6 @@ impl Stream for Events {
         }
     }
 }
-// ANCHOR_END: events
 
 impl FusedStream for Events {
     fn is_terminated(&self) -> bool {

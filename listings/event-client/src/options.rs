@@ -88,7 +88,6 @@ impl Default for Options {
     }
 }
 
-// ANCHOR: setters
 impl Options {
     /// With other limits of the waits.
     #[must_use]
@@ -157,7 +156,6 @@ impl Options {
         self
     }
 }
-// ANCHOR_END: setters
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,10 +5,10 @@ mod common;
 
 use common::{Peer, STREAM, listen, soon};
 use event_client::{
-    GivenUp, Notice, RequestBuilderExt,
+    Events, Notice, RequestBuilderExt,
     event_stream::{Item, MessageEvent},
 };
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use std::{error::Error, pin::pin, time::Duration};
 use tokio::{
     task::{AbortHandle, JoinSet},
@@ -83,16 +83,10 @@ async fn two_streams_are_one() {
 /// The events of a stream; an error, and the end, if the next does not come
 /// in time.
 fn watched(
-    notices: impl Stream<Item = Result<Notice, GivenUp>>,
+    events: Events,
     limit: Duration,
 ) -> impl Stream<Item = Result<MessageEvent, Box<dyn Error>>> {
-    let events = notices.try_filter_map(async |notice| {
-        let Notice::Item(Item::Event(event)) = notice else {
-            return Ok(None);
-        };
-        Ok(Some(event))
-    });
-    stream::unfold(Some(Box::pin(events)), move |events| async move {
+    stream::unfold(Some(events), move |events| async move {
         let mut events = events?;
         Some(match timeout(limit, events.next()).await {
             Ok(Some(Ok(event))) => (Ok(event), Some(events)),
@@ -124,8 +118,8 @@ async fn heartbeats_do_not_calm_the_watchdog() {
         peer.closes().await;
     });
     let http = event_client::http().build().unwrap();
-    let notices = http.get(&url).notices().unwrap();
-    let mut events = pin!(watched(notices, Duration::from_secs(2)));
+    let stream = http.get(&url).events().unwrap();
+    let mut events = pin!(watched(stream, Duration::from_secs(2)));
     let first = soon("an event", events.next()).await.unwrap().unwrap();
     assert_eq!(first.data, "one");
     let over = soon("the end", events.next()).await.unwrap().unwrap_err();
@@ -134,8 +128,8 @@ async fn heartbeats_do_not_calm_the_watchdog() {
 
     // Whoever wants more goes on from the last event.
     let request = http.get(&url).header("Last-Event-ID", first.last_event_id);
-    let notices = request.notices().unwrap();
-    let mut events = Box::pin(watched(notices, NEVER));
+    let stream = request.events().unwrap();
+    let mut events = Box::pin(watched(stream, NEVER));
     let next = soon("an event", events.next()).await.unwrap().unwrap();
     assert_eq!(next.data, "two");
     drop(events);

@@ -104,7 +104,7 @@ async fn without_tls_https_is_refused_before_anything_is_sent() {
 mod tls {
     use super::*;
     use rcgen::{CertifiedKey, generate_simple_self_signed};
-    use std::sync::Arc;
+    use std::{panic, sync::Arc};
     use tokio::{
         io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
         net::TcpListener,
@@ -163,6 +163,11 @@ mod tls {
             }
         });
         (format!("https://localhost:{port}/"), trusting)
+    }
+
+    #[test]
+    fn a_client_without_a_choice_of_cryptography_panics() {
+        assert!(panic::catch_unwind(Client::new).is_err());
     }
 
     #[tokio::test]

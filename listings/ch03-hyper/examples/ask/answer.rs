@@ -1,6 +1,6 @@
 //! The answer of a language model, piece by piece, and whether it is whole.
 
-use event_client::{GivenUp, Notice, Notices, Options};
+use event_client::{GivenUp, Notice, Notices, Options, RequestBuilderExt};
 use event_stream::{Item, MessageEvent};
 use futures::TryStreamExt;
 use reqwest::{
@@ -98,7 +98,7 @@ impl Answer {
         request: RequestBuilder,
         options: Options,
     ) -> Result<Self, NoAnswer> {
-        let notices = Notices::new(request, options)?;
+        let notices = request.notices_with(options)?;
         Ok(Self { api, notices, is_complete: false, stop_reason: None })
     }
 
