@@ -7,7 +7,7 @@ mod common;
 use common::{CHUNKED, Peer, STREAM, Script, listen, soon};
 use event_client::{
     GivenUp, Lost, Notice, Notices, Options, RequestBuilderExt, Timeouts,
-    event_stream::{Item, Reconnection},
+    event_stream::{Decoder, Item, Reconnection},
 };
 use futures::{FutureExt, StreamExt, TryStreamExt, stream::FusedStream};
 use reqwest::{
@@ -735,4 +735,25 @@ fn a_stream_may_go_to_another_task_and_needs_no_pin() {
     fn is<T: Send + Unpin + std::fmt::Debug>() {}
     is::<Notices>();
     is::<event_client::Events>();
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_is_given_up() {
+    let data = "x".repeat(Decoder::DEFAULT_LIMIT);
+    let script = Script::closing([format!("{STREAM}\r\ndata: {data}\n\n")]);
+    let script = script.await;
+    let mut events = script.request().events().unwrap();
+    let error = soon("the end", events.next()).await.unwrap().unwrap_err();
+    assert!(matches!(error, GivenUp::Limit(_)), "{error}");
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn redirects_have_an_end() {
+    let round = "HTTP/1.1 307 Round\r\nLocation: /events\r\n\
+         Content-Length: 0\r\n\r\n";
+    let script = Script::closing(vec![round.to_owned(); 21]).await;
+    let (_, given_up) = all(script.request()).await;
+    assert_eq!(given_up.unwrap().to_string(), "redirected without end");
+    assert_eq!(script.heads().await.len(), 21);
 }

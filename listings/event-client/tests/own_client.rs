@@ -103,7 +103,7 @@ async fn without_tls_https_is_refused_before_anything_is_sent() {
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
     use std::{panic, sync::Arc};
     use tokio::{
         io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -119,11 +119,18 @@ mod tls {
         },
     };
 
-    /// A server that gives each connection one event, and whoever trusts it.
-    async fn serve(tasks: &mut JoinSet<()>) -> (String, ClientConfig) {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+    /// A server that gives each connection one event, and has a certificate
+    /// that is good until that year; and whoever trusts it.
+    async fn serve(
+        tasks: &mut JoinSet<()>,
+        year: i32,
+    ) -> (String, ClientConfig) {
+        let key = KeyPair::generate().unwrap();
+        let mut params =
+            CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        let cert = params.self_signed(&key).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let provider = Arc::new(ring::default_provider());
         let server = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -173,7 +180,7 @@ mod tls {
     #[tokio::test]
     async fn a_backend_of_the_callers_own_is_used() {
         let mut tasks = JoinSet::new();
-        let (url, trusting) = serve(&mut tasks).await;
+        let (url, trusting) = serve(&mut tasks, 4000).await;
         let http = Client::builder().no_proxy();
         let http = http.tls_backend_preconfigured(trusting).build().unwrap();
         let mut events = http.get(url).events().unwrap();
@@ -184,13 +191,31 @@ mod tls {
     #[tokio::test]
     async fn who_is_not_trusted_is_not_asked_again() {
         let mut tasks = JoinSet::new();
-        let (url, _) = serve(&mut tasks).await;
-        let (_, other) = serve(&mut tasks).await;
+        let (url, _) = serve(&mut tasks, 4000).await;
+        let (_, other) = serve(&mut tasks, 4000).await;
         let http = Client::builder().no_proxy();
         let http = http.tls_backend_preconfigured(other).build().unwrap();
         let mut events = http.get(url).events().unwrap();
         let error = soon("an end", events.try_next()).await.unwrap_err();
         assert!(matches!(error, GivenUp::Certificate(_)), "{error}");
         assert!(events.try_next().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_has_expired_may_be_renewed() {
+        let mut tasks = JoinSet::new();
+        let (url, trusting) = serve(&mut tasks, 2020).await;
+        let http = Client::builder().no_proxy();
+        let http = http.tls_backend_preconfigured(trusting).build().unwrap();
+        let mut notices = http.get(url).notices().unwrap();
+        let why = loop {
+            let notice = soon("a notice", notices.next()).await.unwrap();
+            if let Notice::Lost { why, .. } = notice.unwrap() {
+                break why;
+            }
+        };
+        let Lost::Failed(error) = why else { panic!("{why}") };
+        assert!(!event_client::tls::is_untrusted(&error));
+        assert!(format!("{error:?}").contains("Expired"), "{error:?}");
     }
 }
