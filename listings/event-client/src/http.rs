@@ -14,6 +14,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// makes a default of it go to every server that it talks to: secrets belong
 /// on the request.
 ///
+/// It passes by a proxy that the environment names; one that is wanted is
+/// set with [`ClientBuilder::proxy`].
+///
 /// A client of another making works, too, and is used as it is: the
 /// [crate's page](crate) says what follows from that.
 ///
