@@ -12,10 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use ch03_hyper::{
-    client::{self as reader, GivenUp},
-    connections::Peer,
-};
+use ch03_hyper::connections::Peer;
 use ch04_axum::{
     client::{self, Update},
     feed::{Feed, FeedError, Post},
@@ -24,6 +21,7 @@ use ch04_axum::{
     server::{self, App, Options, Seat},
 };
 use common::{NEVER, Running, quiet, request, silent, soon};
+use event_client::{GivenUp, Options as Reading};
 use event_stream::{Decoder, Event, Item, Items, MessageEvent};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -339,7 +337,7 @@ async fn presence_is_told_and_never_replayed() {
 fn posts(
     url: &str,
 ) -> Result<impl Stream<Item = Result<Post, GivenUp>>, GivenUp> {
-    let feed = client::feed(url, reader::Options::default())?;
+    let feed = client::feed(url, Reading::default())?;
     Ok(feed.try_filter_map(async |update| {
         Ok(match update {
             Update::Event { feed: Ok(Feed::Posted(post)), .. } => Some(post),
