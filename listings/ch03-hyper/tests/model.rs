@@ -10,12 +10,10 @@ mod common;
 use answer::{Answer, Api, NoAnswer};
 use ch03_hyper::client::{self, GivenUp, Options};
 use common::{Reader, soon};
-use contract::{
-    Program,
-    chapter::{Chapter, Running},
-};
+use contract::Program;
 use event_stream::Failure;
 use futures::FutureExt;
+use harness::chapter::{Chapter, Running};
 use std::{
     fmt::Write,
     future::{pending, ready},
@@ -30,7 +28,7 @@ use tokio::{
     time::sleep,
 };
 
-const CHAPTER: Chapter = contract::this_chapter!(9013);
+const CHAPTER: Chapter = harness::this_chapter!(9013);
 
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
