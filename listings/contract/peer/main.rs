@@ -237,6 +237,24 @@ impl Server {
         } else {
             String::new()
         };
+        if method == "HEAD" {
+            let mut head = self.head(!old || self.has("http-1.0"));
+            if self.has("head") {
+                head.extend(b"data: a\n\n");
+            }
+            return stream.write_all(&head);
+        }
+        self.serve(stream, position, first, old)
+    }
+
+    /// Answers a good request.
+    fn serve(
+        &self,
+        mut stream: TcpStream,
+        position: String,
+        first: u64,
+        old: bool,
+    ) -> io::Result<()> {
         let refused = self.update(|state| {
             state.streams += 1;
             state.requests += 1;
@@ -246,18 +264,10 @@ impl Server {
             self.has("many-readers") && too_many
                 || self.has("status") && state.requests == 1
         });
-        let sent = match () {
-            () if refused => {
-                self.refuse(&mut stream, "503 Service Unavailable", "")
-            }
-            () if method == "HEAD" => {
-                let mut head = self.head(!old || self.has("http-1.0"));
-                if self.has("head") {
-                    head.extend(b"data: a\n\n");
-                }
-                stream.write_all(&head)
-            }
-            () => self.stream(&mut stream, position, first, old),
+        let sent = if refused {
+            self.refuse(&mut stream, "503 Service Unavailable", "")
+        } else {
+            self.stream(&mut stream, position, first, old)
         };
         if self.has("departed-reader") && sent.is_err() {
             std::mem::forget(stream);

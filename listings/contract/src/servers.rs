@@ -306,10 +306,9 @@ impl<'a> Session<'a> {
         }
         drop(response);
         match self.read() {
-            // An event stream in all but name.
-            Ok(_) => None,
             Err(_) if wrong.is_some() => wrong,
-            Err(Unread::Broken(_)) => None,
+            // An event stream in all but name; or one with a fault.
+            Ok(_) | Err(Unread::Broken(_)) => None,
             Err(Unread::Late(_)) => Some(Obstacle {
                 why: format!(
                     "{url} is answered, and no event came within {timeout:?}"
