@@ -244,6 +244,28 @@ fn a_program_does_not_drive_the_terminal() {
     }
 }
 
+/// `cargo install` builds what the default features build.
+#[test]
+fn one_program_is_installed() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&metadata.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let own = packages.iter().find(|it| it["name"] == "contract").unwrap();
+    let default = own["features"]["default"].as_array().unwrap();
+    let programs = own["targets"].as_array().unwrap().iter().filter(|it| {
+        let wanted = it["required-features"].as_array();
+        let is_there = |feature| default.contains(feature);
+        it["kind"][0] == "bin" && wanted.into_iter().flatten().all(is_there)
+    });
+    let names: Vec<_> = programs.map(|it| &it["name"]).collect();
+    assert_eq!(names, ["contract"]);
+}
+
 #[test]
 fn it_tells_its_version() {
     let ran = contract(&["--version"]);
