@@ -237,6 +237,10 @@ impl Server {
         } else {
             String::new()
         };
+        let takes_gzip = fields.contains("Accept-Encoding: gzip");
+        if takes_gzip && (self.has("gzip-held") || self.has("gzip")) {
+            return self.serve_coded(stream);
+        }
         if method == "HEAD" {
             let mut head = self.head(!old || self.has("http-1.0"));
             if self.has("head") {
@@ -245,6 +249,26 @@ impl Server {
             return stream.write_all(&head);
         }
         self.serve(stream, position, first, old)
+    }
+
+    /// What looks like a stream below a coding: it goes on, or is held back.
+    fn serve_coded(&self, mut stream: TcpStream) -> io::Result<()> {
+        let head = String::from_utf8_lossy(&self.head(false)).into_owned();
+        let coded = "\r\nContent-Encoding: gzip\r\nConnection: close";
+        let head = head.replace("\r\nConnection: close", coded);
+        stream.write_all(head.as_bytes())?;
+        loop {
+            stream.write_all(b"\x1F\x8B")?;
+            let state = self.lock();
+            let wait = self.changed.wait_timeout_while(
+                state,
+                if self.has("gzip") { self.every } else { Duration::MAX },
+                |state| !state.stop,
+            );
+            if wait.unwrap_or_else(PoisonError::into_inner).0.stop {
+                return Ok(());
+            }
+        }
     }
 
     /// Answers a good request.

@@ -88,6 +88,7 @@ const SERVERS: &Wider = &[
     ("blank-line-late", &["first-event"]),
     ("in-twos", &["first-event"]),
     ("body-late", &["body"]),
+    ("gzip-held", &["first-event"]),
 ];
 
 const CLIENTS: &Wider = &[
@@ -105,7 +106,7 @@ const CLIENTS: &Wider = &[
 ];
 
 /// More faults of a server: other ways to fail the same check.
-const MORE: &[&str] = &["blank-line-late", "in-twos", "body-late"];
+const MORE: &[&str] = &["blank-line-late", "in-twos", "body-late", "gzip-held"];
 
 fn names(
     checks: impl Iterator<Item = &'static str>,
@@ -198,6 +199,7 @@ fn a_server_may_have_its_ways() {
         "irregular",
         "position-first",
         "nginx",
+        "gzip",
     ] {
         let report = servers::check_program(&peer(way, "server"), |check| {
             !HEAVY.contains(&check)
