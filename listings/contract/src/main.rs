@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use contract::http::{Field, Url};
 use contract::{Check, Outcome, Process, Program, Trust, clients, servers};
 use progress::Progress;
@@ -68,8 +68,19 @@ enum Side {
     /// Runs a client against a scripted server:
     /// PROGRAM URL --json [--events N]
     Client(Run),
+    /// Prints what each check asks, and who says so
+    Rules {
+        #[arg(value_enum)]
+        of: Of,
+    },
 }
 // ANCHOR_END: cli
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Of {
+    Server,
+    Client,
+}
 
 #[derive(Args)]
 struct Common {
@@ -123,10 +134,22 @@ fn target(url: &str, cli: &Cli) -> Result<servers::Target, String> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let common = match &cli.side {
-        Some(Side::Server(run) | Side::Client(run)) => &run.common,
-        None => &cli.common,
-    };
+    match &cli.side {
+        Some(Side::Rules { of: Of::Server }) => print(servers::checks()),
+        Some(Side::Rules { of: Of::Client }) => print(clients::checks()),
+        Some(Side::Server(run) | Side::Client(run)) => check(&cli, &run.common),
+        None => check(&cli, &cli.common),
+    }
+}
+
+fn print(checks: impl IntoIterator<Item = &'static Check>) -> ExitCode {
+    let mut out = io::stdout().lock();
+    // Whoever closed stdout has seen enough.
+    let _ = checks.into_iter().try_for_each(|check| writeln!(out, "{check}"));
+    ExitCode::SUCCESS
+}
+
+fn check(cli: &Cli, common: &Common) -> ExitCode {
     let names = &common.only;
     let (side, checks): (_, Vec<_>) = match &cli.side {
         Some(Side::Client(_)) => ("client", clients::checks().collect()),
@@ -143,7 +166,7 @@ fn main() -> ExitCode {
         Cli::command().error(ErrorKind::ValueValidation, why).exit()
     };
     let url = cli.url.as_ref();
-    let target = url.map(|url| target(url, &cli).unwrap_or_else(unusable));
+    let target = url.map(|url| target(url, cli).unwrap_or_else(unusable));
     let chosen = checks.into_iter().filter(|check| only(check.name));
     let progress = Progress::new(chosen.collect(), common.json);
     let progress = Arc::new(Mutex::new(progress));
@@ -159,8 +182,8 @@ fn main() -> ExitCode {
             clients::watch(&run.program(), only, told)
         }
         (None, Some(target)) => servers::watch(target, only, told),
-        // clap has asked for one of them.
-        (None, None) => return ExitCode::from(2),
+        // clap has asked for a URL, and rules are not checked.
+        _ => return ExitCode::from(2),
     };
     lock(&progress).end(&report);
     match report.obstacle {

@@ -333,6 +333,15 @@ impl Outcome {
     }
 }
 
+/// Its name, and below it the rule and its source.
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = wrapped("rule: ", self.rule);
+        let from = wrapped("from: ", self.source);
+        write!(f, "{}\n{rule}{}", self.name, from.trim_end())
+    }
+}
+
 /// What was in the way, and below it what to do.
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

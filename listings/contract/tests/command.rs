@@ -244,6 +244,19 @@ fn a_program_does_not_drive_the_terminal() {
     }
 }
 
+#[test]
+fn it_tells_what_its_checks_ask() {
+    let told = text(contract(&["rules", "client"]).stdout);
+    let names = told.lines().filter(|line| !line.starts_with(' '));
+    assert!(names.eq(clients::checks().map(|check| check.name)), "{told}");
+    let told = text(contract(&["rules", "server"]).stdout);
+    let status = "status\n    \
+        rule: A request for the stream is answered with 200.\n    \
+        from: WHATWG HTML §9.2.3\n";
+    assert!(told.starts_with(status), "{told}");
+    assert_eq!(contract(&["rules"]).status.code(), Some(2));
+}
+
 /// `cargo install` builds what the default features build.
 #[test]
 fn one_program_is_installed() {

@@ -1,7 +1,7 @@
 //! What somebody writes whose server runs in his own test.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use contract::{Process, Program};
 
@@ -20,17 +20,12 @@ fn start_my_server() -> Running {
 }
 
 // ANCHOR: yours
-use std::time::Duration;
-
 use contract::servers::{self, Target};
 
 #[test]
 fn my_server_keeps_the_contract() {
     let server = start_my_server();
-    let target = Target {
-        timeout: Duration::from_secs(10),
-        ..Target::new(server.url.parse().unwrap())
-    };
+    let target = Target::new(server.url.parse().unwrap());
     let exempt = &[
         ("heartbeat", "ten events a second leave no silence"),
         ("stalled-reader", "ten events a second fill no buffer"),
