@@ -9,13 +9,11 @@ mod common;
 
 use answer::{Answer, Api, NoAnswer};
 use common::{Reader, soon};
-use contract::{
-    Program,
-    chapter::{Chapter, Running},
-};
+use contract::Program;
 use event_client::{GivenUp, Options};
 use event_stream::Failure;
 use futures::FutureExt;
+use harness::chapter::{Chapter, Running};
 use std::{
     fmt::Write,
     future::{pending, ready},
@@ -30,7 +28,7 @@ use tokio::{
     time::sleep,
 };
 
-const CHAPTER: Chapter = contract::this_chapter!(9013);
+const CHAPTER: Chapter = harness::this_chapter!(9013);
 
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";

@@ -5,9 +5,10 @@
 use ch03_hyper::{connections::Limits, runtime};
 use ch04_axum::client::Update;
 use clap::ValueEnum;
-use contract::{Program, needs::Need};
+use contract::Program;
 use event_stream::{Item, MessageEvent, Reconnection};
 use futures::TryStreamExt;
+use harness::needs::Need;
 use serde::{Deserialize, Serialize};
 use std::{
     error::Error,

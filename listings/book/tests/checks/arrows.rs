@@ -25,11 +25,19 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
         // Its tests need its own features.
         "text-event-stream" => import == name && kind == "dev",
         "dashboard" => false,
-        "event-client" | "contract" => import == "event-stream",
+        "event-client" => import == "event-stream",
+        // Its tests need its own peer, and hold its transcripts.
+        "contract" => {
+            import == "event-stream"
+                || (kind == "dev" && matches!(import, "contract" | "harness"))
+        }
+        "harness" => matches!(import, "contract" | "event-stream"),
         // They start programs, and hold them against the contract.
-        "interop" => import == "contract" || import == "event-stream",
+        "interop" => {
+            matches!(import, "contract" | "event-stream" | "harness")
+        }
         "bench" => {
-            matches!(import, "contract" | "event-stream" | "interop")
+            matches!(import, "event-stream" | "harness" | "interop")
         }
         // They try what the chapters are made of.
         "fuzz" => import == "event-stream" || import == "ch01-sockets",
@@ -37,21 +45,21 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
             is_chapter(import)
                 || matches!(
                     import,
-                    "contract" | "event-client" | "event-stream"
+                    "contract" | "event-client" | "event-stream" | "harness"
                 )
         }
         // It runs the chapters' programs, and links none, so that it is soon
-        // built. Its tests drive the contract's browser, and compile what the
+        // built. Its tests drive the harness's browser, and compile what the
         // pages say of chapters.
         "book" => {
             import == "event-stream"
                 || (kind == "dev"
-                    && (matches!(import, "contract" | "event-client")
+                    && (matches!(import, "event-client" | "harness")
                         || is_chapter(import)))
         }
         _ if is_chapter(name) => {
             shared
-                || (import == "contract" && kind == "dev")
+                || (kind == "dev" && matches!(import, "contract" | "harness"))
                 || (name == "ch02-blocking" && import == "ch01-sockets")
                 || (name > "ch04" && import == "ch03-hyper")
                 || (name > "ch05" && import == "ch04-axum")

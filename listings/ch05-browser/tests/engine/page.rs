@@ -6,10 +6,8 @@ use crate::engine::{
 };
 use ch03_hyper::runtime;
 use ch05_browser::server::Options;
-use contract::{
-    Process, Program,
-    browser::{Browser, PATIENCE, keys, until},
-};
+use contract::{Process, Program};
+use harness::browser::{Browser, PATIENCE, keys, until};
 use serde_json::{Value, json};
 use std::{
     fs,

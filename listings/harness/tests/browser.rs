@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use contract::browser::{Browser, keys, until};
-use contract::needs::{self, Need};
+use harness::browser::{Browser, keys, until};
+use harness::needs::{self, Need};
 use serde_json::json;
 
 const PAGE: &str = "data:text/html,<title>Page</title>
@@ -90,7 +90,7 @@ fn a_test_reads_the_console_once() {
 fn main() -> ExitCode {
     needs::run(
         &[Need::Chromium],
-        &contract::named![
+        &harness::named![
             a_test_sees_and_does_what_a_reader_does,
             a_test_chooses_the_screen_and_the_network,
             a_test_reads_the_console_once,

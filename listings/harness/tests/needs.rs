@@ -13,8 +13,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
-use contract::browser::until;
-use contract::needs::{self, Need};
+use harness::browser::until;
+use harness::needs::{self, Need};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -40,13 +40,13 @@ fn main() -> ExitCode {
             "chromium" => Need::Chromium,
             other => panic!("{other}"),
         };
-        return needs::run(vec![need].leak(), &contract::named![it_runs]);
+        return needs::run(vec![need].leak(), &harness::named![it_runs]);
     }
     let elsewhere: &[Need] = &[Need::Elsewhere("needs a shell")];
     let needs = if cfg!(unix) { &[] } else { elsewhere };
     needs::run(
         needs,
-        &contract::named![
+        &harness::named![
             two_at_once_fetch_once,
             a_fetch_outlives_who_asked_for_it,
             a_changed_lock_file_is_fetched_anew,

@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::http::Url;
-use crate::{Process, Program};
+use contract::http::Url;
+use contract::{Process, Program};
 
 /// Set to 1, this variable makes [`check`] write what came instead of
 /// comparing. Where `CI` is set, that is an error.

@@ -136,10 +136,10 @@ macro_rules! named {
 ///
 /// ```no_run
 /// # fn page_loads() {}
-/// use contract::needs::{self, Need};
+/// use harness::needs::{self, Need};
 ///
 /// fn main() -> std::process::ExitCode {
-///     needs::run(&[Need::Chromium], &contract::named![page_loads])
+///     needs::run(&[Need::Chromium], &harness::named![page_loads])
 /// }
 /// ```
 #[must_use]

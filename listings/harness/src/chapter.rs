@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Process, Program, clients, servers, transcript};
+use contract::{Process, Program, clients, servers};
+
+use crate::transcript;
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -306,7 +308,7 @@ impl Running {
     pub fn started(&mut self) -> (String, u16) {
         let line = self.read_to("running at ");
         let (_, url) = line.split_once("running at ").unwrap();
-        let url: crate::http::Url = url.parse().unwrap();
+        let url: contract::http::Url = url.parse().unwrap();
         (url.to_string(), url.port())
     }
 
