@@ -83,12 +83,6 @@ impl<'a> Event<'a> {
     }
     // ANCHOR_END: refuse
 
-    /// Sets an ID that is known to be one.
-    pub(crate) fn with_safe_id(mut self, id: String) -> Self {
-        self.id = Some(Cow::Owned(id));
-        self
-    }
-
     /// Sets the time that readers wait before they reconnect, in whole
     /// milliseconds; a fraction is dropped.
     #[must_use]

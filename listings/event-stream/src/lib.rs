@@ -1,11 +1,10 @@
 //! The event stream format of Server-Sent Events, [WHATWG HTML §9.2], the
-//! rules for reconnecting, and what a server keeps for those who do, without
-//! any input or output.
+//! rules for reconnecting, without any input or output.
 //!
 //! Bytes and time come in as arguments; events and delays come out. There are
 //! no sockets, no clock and no async runtime in here, so a thread over
 //! `std::net` and a task over hyper use the same encoder, the same
-//! [`Decoder`], the same [`Reconnection`] and the same [`History`].
+//! [`Decoder`] and the same [`Reconnection`].
 //!
 //! One invariant holds throughout: **an [`Event`] that exists can be written
 //! faithfully.** What would break the framing is refused when it is built, so
@@ -26,7 +25,6 @@ extern crate alloc;
 
 mod decoder;
 mod event;
-mod history;
 mod lines;
 mod reconnection;
 mod response;
@@ -37,7 +35,6 @@ pub use decoder::{
     ChunkItems, Decoder, Item, LimitExceeded, MessageEvent, Text,
 };
 pub use event::{Comment, Event, FieldError, HEARTBEAT, Retry};
-pub use history::{Entry, Gap, History};
 pub use reconnection::{Reconnection, Verdict};
 pub use response::{Failure, Refusal, drives_a_terminal};
 #[cfg(feature = "stream")]

@@ -6,7 +6,6 @@ mod decoder;
 mod encoder;
 mod example;
 mod fixtures;
-mod history;
 mod items;
 mod properties;
 mod reconnection;

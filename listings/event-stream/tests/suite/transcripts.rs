@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-const EXAMPLES: [&str; 2] = ["decode", "replay"];
+const EXAMPLES: [&str; 1] = ["decode"];
 
 /// The command, with the examples that are already built.
 fn built(command: &str) -> String {

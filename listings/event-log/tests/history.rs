@@ -1,8 +1,13 @@
 //! What a server keeps: through its public face, and mostly for every input.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::said::{Said, decode, items};
+#[path = "../../event-stream/tests/suite/said.rs"]
+mod said;
+
+use said::{Said, decode, items};
 use bytes::Bytes;
-use event_stream::{Decoder, Entry, Event, Gap, History};
+use event_log::{Entry, Gap, History};
+use event_stream::{Decoder, Event};
 use proptest::{
     collection::vec,
     option,
