@@ -111,11 +111,10 @@ impl TryFrom<&MessageEvent> for Feed {
     type Error = FeedError;
 
     fn try_from(event: &MessageEvent) -> Result<Self, FeedError> {
-        let data = &event.data;
         match &*event.event_type {
-            Self::GREETING => Ok(Self::Greeting(data.clone())),
-            Self::POSTED => parse(Self::POSTED, data).map(Self::Posted),
-            Self::MISSED => parse(Self::MISSED, data).map(Self::Missed),
+            Self::GREETING => Ok(Self::Greeting(event.data.clone())),
+            Self::POSTED => parse(Self::POSTED, event).map(Self::Posted),
+            Self::MISSED => parse(Self::MISSED, event).map(Self::Missed),
             unknown => Err(FeedError::Unknown(unknown.to_owned())),
         }
     }
@@ -199,17 +198,17 @@ fn json(
     event_type: &'static str,
     data: &impl Serialize,
 ) -> Result<Event<'static>, FeedError> {
-    let data = serde_json::to_string(data)
-        .map_err(|error| FeedError::Data(event_type, error))?;
-    Event::new(data).with_type(event_type).map_err(FeedError::Field)
+    Event::from_json(data)
+        .map_err(|error| FeedError::Data(event_type, error))?
+        .with_type(event_type)
+        .map_err(FeedError::Field)
 }
 
 fn parse<T: DeserializeOwned>(
     event_type: &'static str,
-    data: &str,
+    event: &MessageEvent,
 ) -> Result<T, FeedError> {
-    serde_json::from_str(data)
-        .map_err(|error| FeedError::Data(event_type, error))
+    event.json().map_err(|error| FeedError::Data(event_type, error))
 }
 
 impl fmt::Display for FeedError {

@@ -155,6 +155,17 @@ impl fmt::Display for Event<'_> {
 }
 
 /// A comment: readers drop it, and people watching the bytes see it.
+///
+/// ```
+/// use event_stream::{Comment, HEARTBEAT};
+///
+/// let mut out = Vec::new();
+/// Comment::new("server 3")?.encode(&mut out);
+/// assert_eq!(out, b": server 3\n\n");
+/// assert_eq!(Comment::new("heartbeat")?.to_string(), HEARTBEAT);
+/// assert!(Comment::new("a\ndata: b").is_err());
+/// # Ok::<(), event_stream::FieldError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment<'a>(Cow<'a, str>);
 
@@ -182,6 +193,14 @@ impl fmt::Display for Comment<'_> {
 }
 
 /// A new reconnection time on its own, without an event.
+///
+/// ```
+/// use event_stream::Retry;
+/// use std::time::Duration;
+///
+/// let retry = Retry::new(Duration::from_secs(5));
+/// assert_eq!(retry.to_string(), "retry: 5000\n\n");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     milliseconds: u64,
@@ -211,6 +230,13 @@ impl fmt::Display for Retry {
 }
 
 /// A character that would break the framing, and where it stands.
+///
+/// ```
+/// use event_stream::Event;
+///
+/// let refused = Event::new("hello").with_id("ann\ndata: hi").unwrap_err();
+/// assert_eq!(refused.to_string(), "LF at byte 3 of `id`: not writable");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field: `event`, `id` or `comment`.

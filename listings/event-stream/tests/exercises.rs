@@ -169,7 +169,7 @@ fn busiest_second(clients: u64, time: impl Fn(u64) -> Duration) -> u32 {
         let mut rules = Reconnection::new(seed);
         rules.item(&Item::ReconnectionTime(time(seed)));
         let mut now = rules.lost(Duration::ZERO);
-        while now < Duration::from_mins(1) {
+        while now < Duration::from_secs(60) {
             *attempts.entry(now.as_secs()).or_insert(0) += 1;
             now += rules.lost(now);
         }

@@ -22,7 +22,7 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
     let shared = import == "event-stream" || import == "dashboard";
     match name {
         // Its tests need its own features.
-        "event-stream" => import == name && kind == "dev",
+        "text-event-stream" => import == name && kind == "dev",
         "dashboard" => false,
         "contract" => import == "event-stream",
         // They start programs, and hold them against the contract.
@@ -67,7 +67,9 @@ fn check(root: &Path) -> Vec<Problem> {
                 continue;
             }
             let kind = import["kind"].as_str().unwrap_or("normal");
-            let import = import["name"].as_str().unwrap();
+            // `text-event-stream` goes by its library's name.
+            let rename = import["rename"].as_str();
+            let import = rename.or(import["name"].as_str()).unwrap();
             if !allowed(name, import, kind) {
                 problems.push(Problem {
                     file: format!("listings/{name}/Cargo.toml").into(),

@@ -1,4 +1,4 @@
-//! The examples as processes.
+//! The command `decode` and the example as processes.
 
 use crate::said::{Said, items};
 use event_stream::drives_a_terminal;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{
     env::consts::EXE_SUFFIX,
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     ops::RangeInclusive,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -15,21 +15,11 @@ use std::{
     time::Duration,
 };
 
-/// `cargo test` builds the examples beside the tests.
-pub(crate) fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let directory = test.ancestors().nth(2).unwrap().join("examples");
-    let program = directory.join(format!("{name}{EXE_SUFFIX}"));
-    assert!(
-        program.exists(),
-        "{} is missing: `cargo build -p event-stream --examples` builds it",
-        program.display()
-    );
-    program
-}
+/// The feature `cli` builds it.
+pub(crate) const DECODE: &str = env!("CARGO_BIN_EXE_decode");
 
 fn start() -> Child {
-    Command::new(program("decode"))
+    Command::new(DECODE)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -154,6 +144,51 @@ fn what_json_leaves_alone_is_escaped_in_utf_16() {
             .to_string()
             + "\n"
     );
+}
+
+#[test]
+fn it_says_what_it_does_and_which_it_is() {
+    let printed = |arguments: &[&str]| {
+        let output = Command::new(DECODE).args(arguments).output().unwrap();
+        assert_eq!(output.stderr, b"", "{arguments:?}");
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = printed(&["--help"]);
+    assert_eq!(printed(&["-h"]), help);
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    for kind in ["event", "comment", "retry", "id"] {
+        assert!(help.contains(&format!("{{\"kind\":\"{kind}\",")), "{help}");
+    }
+    let version = concat!("decode ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(printed(&["--version"]), version);
+    assert_eq!(printed(&["-V"]), version);
+}
+
+#[test]
+fn it_takes_nothing_else() {
+    for arguments in [&["--hepl"][..], &["http://localhost"], &["-V", "x"]] {
+        let output = Command::new(DECODE)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "decode: it reads stdin, and takes only --help or --version\n"
+        );
+    }
+}
+
+#[test]
+fn a_complaint_that_nobody_reads_is_no_panic() {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let status =
+        Command::new(DECODE).arg("--hepl").stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(2));
 }
 
 #[test]
