@@ -12,8 +12,9 @@ use crate::{CHAPTERS, cargo};
 
 /// The launcher is the same everywhere, and no part of any way.
 const LAUNCHER: &str = "dashboard";
-/// What the chapters' clients stand on, from the second chapter on.
-const CLIENT: &str = "reqwest";
+/// What the chapters' clients stand on, from the second chapter on. The first
+/// is the book's own, and counts as a client.
+const CLIENT: [&str; 2] = ["event-client", "reqwest"];
 
 /// Lines and packages of each chapter, as text.
 ///
@@ -40,8 +41,10 @@ pub fn text() -> io::Result<String> {
         let mut prune = vec!["--prune", LAUNCHER];
         let all = cargo::tree(chapter, &prune)?;
         // Cargo refuses to leave out what is not there.
-        if all.iter().any(|package| name(package) == CLIENT) {
-            prune.extend(["--prune", CLIENT]);
+        for client in CLIENT {
+            if all.iter().any(|package| name(package) == client) {
+                prune.extend(["--prune", client]);
+            }
         }
         let server = cargo::tree(chapter, &prune)?;
         packages.row([
@@ -67,6 +70,12 @@ pub fn text() -> io::Result<String> {
             .collect();
         wrap(&mut notes, &format!("    stands on {}", direct.join(", ")));
     }
+    let [client, _] = CLIENT;
+    let modules = modules(&source(client))?;
+    let sum = about(modules.values().map(|module| module.lines).sum());
+    lines.row([client, "0", &sum, "0", "0", &sum].map(str::to_owned));
+    let names: Vec<_> = modules.keys().map(String::as_str).collect();
+    wrap(&mut notes, &format!("{client}: client: {}", names.join(", ")));
     Ok(format!(
         "lines of code, to the nearest ten: without blank lines, comments and \
          tests\n{}\n\

@@ -15,8 +15,6 @@ pub mod client;
 pub mod greetings;
 pub mod guard;
 pub mod server;
-#[cfg(feature = "tls")]
-mod tls;
 
 use dashboard::{Chapter, Report, Request, say};
 use event_stream::{Item, Reconnection};

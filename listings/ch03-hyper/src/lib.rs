@@ -6,24 +6,20 @@
 //! - [`connections`]: accepts, bounds, serves and ends connections, whatever
 //!   is served on them.
 //! - [`server`]: a service function, and a stream for each reader.
-//! - [`client`]: connects, reads, reconnects: a stream of what happens.
 //! - [`runtime`]: from the launcher's threads to tokio's tasks.
 
-pub mod client;
 pub mod connections;
 pub mod runtime;
 pub mod server;
-#[cfg(feature = "tls")]
-mod tls;
 
 use dashboard::{Chapter, Report, Request, say};
+use event_client::{Notice, Options, RequestBuilderExt, Timeouts};
 use event_stream::Item;
-use futures::StreamExt;
+use futures::TryStreamExt;
 use std::{
     error::Error,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     ops::ControlFlow,
-    pin::pin,
     sync::Arc,
 };
 
@@ -48,6 +44,7 @@ pub const CHAPTER: Chapter = Chapter {
     has_guard: false,
 };
 
+// ANCHOR: client
 /// Reads the stream that is asked for and reports it, until no more is
 /// wanted.
 ///
@@ -58,59 +55,54 @@ pub fn read(
     report: &mut Report,
 ) -> Result<(), Box<dyn Error>> {
     runtime::block_on(async {
-        let http = client::http().build()?;
-        let options = options(request);
-        let stream = client::read_with(http.get(&request.url), options)?;
-        let mut notices = pin!(stream);
-        while let Some(notice) = notices.next().await {
-            if show(&notice?, report).is_break() {
+        let http = event_client::http().build()?;
+        let stream = http.get(&request.url);
+        let mut notices = stream.notices_with(options(request))?;
+        while let Some(notice) = notices.try_next().await? {
+            if show(&notice, report).is_break() {
                 break;
             }
         }
         Ok(())
     })?
 }
+// ANCHOR_END: client
 
 /// What was asked for on the command line.
 #[must_use]
-pub fn options(request: &Request) -> client::Options {
-    let mut options = client::Options {
-        timeouts: client::Timeouts {
-            head: request.head_timeout,
-            idle: request.idle_timeout,
-        },
-        ..client::Options::default()
-    };
-    options.rules = options
-        .rules
+pub fn options(request: &Request) -> Options {
+    let timeouts =
+        Timeouts { head: request.head_timeout, idle: request.idle_timeout };
+    Options::default()
+        .with_timeouts(timeouts)
         .with_last_event_id(&*request.last_event_id)
-        .with_retried_statuses(request.retried_statuses.iter().copied());
-    options
+        .with_retried_statuses(request.retried_statuses.iter().copied())
 }
 
 /// What a notice looks like in the terminal; `Break` if no more are wanted.
-pub fn show(notice: &client::Notice, report: &mut Report) -> ControlFlow<()> {
+pub fn show(notice: &Notice, report: &mut Report) -> ControlFlow<()> {
     match notice {
-        client::Notice::Connecting(url) => {
+        Notice::Connecting(url) => {
             report.note(format_args!("Connecting to {url}"));
         }
-        client::Notice::Head(head) => {
+        Notice::Head(head) => {
             head.lines().for_each(|line| report.note(line));
         }
-        client::Notice::Open => report.open(),
-        client::Notice::Item(Item::Event(event)) => {
+        Notice::Open => report.open(),
+        Notice::Item(Item::Event(event)) => {
             let id = &event.last_event_id;
             return report.event(&event.event_type, &event.data, id);
         }
-        client::Notice::Item(_) => {}
-        client::Notice::Lost { why, wait } => {
+        Notice::Lost { why, wait } => {
             let error = format!("{why}; reconnecting in {wait:.1?}");
             report.error(false, &error);
         }
-        client::Notice::Ended { is_unfinished } => {
+        Notice::Ended { is_unfinished } => {
             let within = if *is_unfinished { " within an event" } else { "" };
             report.error(true, &format!("the server ended the stream{within}"));
         }
+        // An item that is no event, and what a newer client may tell.
+        _ => {}
     }
     ControlFlow::Continue(())
 }

@@ -2,7 +2,12 @@
 //! order, those included that come back or fall behind.
 
 use crate::{Entry, Gap, History};
-use alloc::{boxed::Box, collections::VecDeque, format, string::String};
+use alloc::{
+    boxed::Box,
+    collections::VecDeque,
+    format,
+    string::{String, ToString},
+};
 use bytes::Bytes;
 use core::fmt;
 use event_stream::Event;

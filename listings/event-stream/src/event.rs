@@ -1,7 +1,7 @@
 //! What a server sends. An event that could not be written faithfully cannot
 //! be built.
 
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{borrow::Cow, vec::Vec};
 use core::{
     error::Error,
     fmt::{self, Write},

@@ -5,7 +5,7 @@
 
 use allocation_counter::measure;
 use bytes::Bytes;
-use event_stream::{Decoder, Event, History, Items};
+use event_stream::{Decoder, Items};
 use futures::{FutureExt, StreamExt, stream};
 use std::{convert::Infallible, time::Duration};
 

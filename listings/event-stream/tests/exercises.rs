@@ -2,18 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use event_stream::{
-    Comment, Decoder, Entry, Event, FieldError, Gap, History, Item,
-    MessageEvent, Reconnection, Retry,
+    Comment, Decoder, Event, FieldError, Item, MessageEvent, Reconnection,
+    Retry,
 };
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    hash::{BuildHasher, RandomState},
-    io::{self, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Every event of a stream that is there as a whole.
 fn events(stream: &str) -> Vec<MessageEvent> {

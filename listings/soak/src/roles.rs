@@ -7,7 +7,7 @@ use ch04_axum::client::Update;
 use clap::ValueEnum;
 use contract::{Program, needs::Need};
 use event_stream::{Item, MessageEvent, Reconnection};
-use futures::{Stream, TryStreamExt};
+use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use std::{
     error::Error,
@@ -309,31 +309,26 @@ pub fn read(
 fn notices(
     url: &str,
     last_event_id: Option<&str>,
-) -> Result<
-    impl Stream<
-        Item = Result<ch03_hyper::client::Notice, ch03_hyper::client::GivenUp>,
-    >,
-    Box<dyn Error>,
-> {
-    use ch03_hyper::client::{Options, Timeouts, http, read_with};
+) -> Result<event_client::Notices, Box<dyn Error>> {
+    use event_client::{Options, RequestBuilderExt, Timeouts, http};
     let mut request = http().build()?.get(url);
     if let Some(id) = last_event_id {
         request = request.header("last-event-id", id);
     }
     let patience = Some(PATIENCE);
     let timeouts = Timeouts { head: patience, idle: patience };
-    let options = Options { timeouts, ..Options::default() };
-    Ok(read_with(request, options)?)
+    let options = Options::default().with_timeouts(timeouts);
+    Ok(request.notices_with(options)?)
 }
 
-fn tell_notice(notice: &ch03_hyper::client::Notice) {
-    use ch03_hyper::client::Notice;
+fn tell_notice(notice: &event_client::Notice) {
+    use event_client::Notice;
     match notice {
         Notice::Open => tell(&Told::Open),
         Notice::Item(item) => tell_item(item.as_deref()),
         Notice::Lost { why, .. } => tell_lost(why),
         // A GET is asked for again.
-        Notice::Connecting(_) | Notice::Head(_) | Notice::Ended { .. } => {}
+        _ => {}
     }
 }
 

@@ -19,12 +19,13 @@ fn is_chapter(name: &str) -> bool {
 
 /// What a crate may import, in its code and beside that in its tests.
 fn allowed(name: &str, import: &str, kind: &str) -> bool {
-    let shared = import == "event-stream" || import == "dashboard";
+    let shared =
+        matches!(import, "event-stream" | "event-client" | "dashboard");
     match name {
         // Its tests need its own features.
         "text-event-stream" => import == name && kind == "dev",
         "dashboard" => false,
-        "contract" => import == "event-stream",
+        "event-client" | "contract" => import == "event-stream",
         // They start programs, and hold them against the contract.
         "interop" => import == "contract" || import == "event-stream",
         "bench" => {
@@ -33,7 +34,11 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
         // They try what the chapters are made of.
         "fuzz" => import == "event-stream" || import == "ch01-sockets",
         "soak" => {
-            is_chapter(import) || matches!(import, "contract" | "event-stream")
+            is_chapter(import)
+                || matches!(
+                    import,
+                    "contract" | "event-client" | "event-stream"
+                )
         }
         // It runs the chapters' programs, and links none, so that it is soon
         // built. Its tests drive the contract's browser, and compile what the
@@ -41,7 +46,8 @@ fn allowed(name: &str, import: &str, kind: &str) -> bool {
         "book" => {
             import == "event-stream"
                 || (kind == "dev"
-                    && (import == "contract" || is_chapter(import)))
+                    && (matches!(import, "contract" | "event-client")
+                        || is_chapter(import)))
         }
         _ if is_chapter(name) => {
             shared

@@ -1,80 +1,21 @@
-//! What only this chapter's client tells its caller, and how it is left. What
-//! every client must do is in `contract.rs`.
+//! What this client does and tells, and how it is left. That chapter 3's
+//! program does what every client must is in its `contract.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
-use ch03_hyper::client::{self, GivenUp, Lost, Notice, Options, Timeouts};
-use common::{Reader, soon};
-use event_stream::{Item, Reconnection};
-use futures::{FutureExt, Stream, StreamExt};
+use common::{CHUNKED, Peer, STREAM, Script, listen, soon};
+use event_client::{
+    GivenUp, Lost, Notice, Notices, Options, RequestBuilderExt, Timeouts,
+    event_stream::{Decoder, Item, Reconnection},
+};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream::FusedStream};
 use reqwest::{
     RequestBuilder,
     header::{AUTHORIZATION, HeaderMap, HeaderValue},
 };
-use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::{
-    io::AsyncWriteExt, net::TcpListener, sync::Notify, task::JoinSet,
-    time::sleep,
-};
-
-const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n";
-const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
-
-/// Answers one connection with each response, and closes it; after the last
-/// it keeps the connection open. Returns the heads that came.
-struct Script {
-    url: String,
-    heads: JoinSet<Vec<String>>,
-}
-
-impl Script {
-    async fn new(responses: impl IntoIterator<Item = String>) -> Self {
-        Self::with(responses, true).await
-    }
-
-    /// Closes the last connection, too.
-    async fn closing(responses: impl IntoIterator<Item = String>) -> Self {
-        Self::with(responses, false).await
-    }
-
-    async fn with(
-        responses: impl IntoIterator<Item = String>,
-        keeps_last: bool,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/events", listener.local_addr().unwrap());
-        let responses: Vec<_> = responses.into_iter().collect();
-        let mut heads = JoinSet::new();
-        heads.spawn(async move {
-            let mut heads = Vec::new();
-            let mut last = None;
-            for response in responses {
-                drop(last.take());
-                let (socket, _) = listener.accept().await.unwrap();
-                let mut peer = Reader::new(socket);
-                heads.push(peer.head().await);
-                let bytes = response.as_bytes();
-                peer.socket.write_all(bytes).await.unwrap();
-                last = Some(peer);
-            }
-            if let Some(mut peer) = last.filter(|_| keeps_last) {
-                // The client closes it, or resets it.
-                let _ = peer.rest().await;
-            }
-            heads
-        });
-        Self { url, heads }
-    }
-
-    fn request(&self) -> RequestBuilder {
-        client::http().build().unwrap().get(&self.url)
-    }
-
-    async fn heads(mut self) -> Vec<String> {
-        soon("the end", self.heads.join_next()).await.unwrap().unwrap()
-    }
-}
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Notify, time::sleep};
 
 /// All that a client says, to its end.
 async fn all(request: RequestBuilder) -> (Vec<Notice>, Option<GivenUp>) {
@@ -85,7 +26,7 @@ async fn all_with(
     request: RequestBuilder,
     options: Options,
 ) -> (Vec<Notice>, Option<GivenUp>) {
-    let mut notices = pin!(client::read_with(request, options).unwrap());
+    let mut notices = request.notices_with(options).unwrap();
     let (mut said, mut given_up) = (Vec::new(), None);
     while let Some(notice) = soon("a notice", notices.next()).await {
         match notice {
@@ -156,7 +97,12 @@ async fn what_no_wait_will_mend_is_given_up() {
         ),
         (
             format!("{elsewhere}ftp://localhost/\r\n\r\n"),
-            "cannot connect to ftp://, only to http:// and https://",
+            if cfg!(feature = "tls") {
+                "cannot connect to ftp://, only to http:// and https://"
+            } else {
+                "cannot connect to ftp://, only to http://: for https build \
+                 this with its feature \"tls\""
+            },
         ),
         (
             "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
@@ -176,7 +122,7 @@ async fn what_no_wait_will_mend_is_given_up() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_refused_before() {
-    let http = client::http().build().unwrap();
+    let http = event_client::http().build().unwrap();
     for (request, said) in [
         (http.get("ftp://localhost/"), "cannot connect to ftp://"),
         (
@@ -195,12 +141,12 @@ async fn what_cannot_be_sent_is_refused_before() {
             "the request's Last-Event-ID is not UTF-8",
         ),
     ] {
-        let error = client::read(request).err().unwrap().to_string();
+        let error = request.notices().err().unwrap().to_string();
         assert!(error.starts_with(said), "{error}");
     }
     // What is wrong with a field is not put down to the URL.
     let request = http.get("http://localhost/").header("X", "a\nb");
-    let error = client::read(request).err().unwrap().to_string();
+    let error = request.notices().err().unwrap().to_string();
     assert!(!error.contains("URL"), "{error}");
 }
 
@@ -254,14 +200,10 @@ async fn a_request_may_start_from_an_id() {
     }
 }
 
-fn within(timeouts: Timeouts) -> Options {
-    Options { timeouts, ..Options::default() }
-}
-
 /// Why the first connection that did not end in order was lost.
 async fn lost(request: RequestBuilder, timeouts: Timeouts) -> Lost {
-    let mut notices =
-        pin!(client::read_with(request, within(timeouts)).unwrap());
+    let options = Options::default().with_timeouts(timeouts);
+    let mut notices = request.notices_with(options).unwrap();
     loop {
         match soon("a notice", notices.next()).await.unwrap().unwrap() {
             Notice::Lost { why: Lost::Ended, .. } => {}
@@ -302,7 +244,7 @@ async fn a_connection_that_is_not_made_is_not_called_silent() {
     listener.listen(0).unwrap();
     let addr = listener.local_addr().unwrap().as_socket().unwrap();
     let _takes_the_place = std::net::TcpStream::connect(addr).unwrap();
-    let http = client::http().connect_timeout(Duration::from_millis(100));
+    let http = event_client::http().connect_timeout(Duration::from_millis(100));
     let request = http.build().unwrap().get(format!("http://{addr}/"));
     let why = lost(request, Timeouts::default()).await;
     assert!(matches!(why, Lost::Failed(_)), "{why}");
@@ -310,9 +252,7 @@ async fn a_connection_that_is_not_made_is_not_called_silent() {
 }
 
 /// The data of the next event of a connection that must not be lost.
-async fn event(
-    notices: &mut (impl Stream<Item = Result<Notice, GivenUp>> + Unpin),
-) -> String {
+async fn event(notices: &mut Notices) -> String {
     loop {
         match soon("a notice", notices.next()).await.unwrap().unwrap() {
             Notice::Item(Item::Event(event)) => return event.data,
@@ -324,25 +264,22 @@ async fn event(
 
 #[tokio::test]
 async fn a_caller_that_is_busy_loses_nothing() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (listener, url) = listen().await;
     let go_on = Arc::new(Notify::new());
     let went_on = Arc::clone(&go_on);
     let server = tokio::spawn(async move {
-        let (socket, _) = listener.accept().await.unwrap();
-        let mut peer = Reader::new(socket);
-        peer.head().await;
+        let (mut peer, _) = Peer::accept(&listener).await;
         let head = format!("{STREAM}\r\ndata: one\n\n");
-        peer.socket.write_all(head.as_bytes()).await.unwrap();
+        peer.write(&head).await.unwrap();
         went_on.notified().await;
-        peer.socket.write_all(b"data: two\n\n").await.unwrap();
-        let _ = peer.rest().await;
+        peer.write("data: two\n\n").await.unwrap();
+        peer.closes().await;
     });
     let idle = Duration::from_millis(200);
     let timeouts = Timeouts { idle: Some(idle), head: None };
-    let request = client::http().build().unwrap().get(url);
-    let mut notices =
-        Box::pin(client::read_with(request, within(timeouts)).unwrap());
+    let request = event_client::http().build().unwrap().get(url);
+    let options = Options::default().with_timeouts(timeouts);
+    let mut notices = request.notices_with(options).unwrap();
     assert_eq!(event(&mut notices).await, "one");
     // It asks once, so the clock runs, and then does not ask for longer than
     // the stream may be silent.
@@ -357,7 +294,7 @@ async fn a_caller_that_is_busy_loses_nothing() {
 #[tokio::test]
 async fn a_stream_is_left_by_dropping_it() {
     let script = Script::new([format!("{STREAM}\r\n: alive\n\n")]).await;
-    let mut notices = Box::pin(client::read(script.request()).unwrap());
+    let mut notices = script.request().notices().unwrap();
     loop {
         let notice = soon("a notice", notices.next()).await;
         if let Some(Ok(Notice::Item(Item::Comment(comment)))) = notice {
@@ -373,11 +310,10 @@ async fn a_stream_is_left_by_dropping_it() {
 #[cfg(unix)] // The texts of errors differ on other systems.
 #[tokio::test]
 async fn the_reason_is_told_and_not_where_it_came_up() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (listener, url) = listen().await;
     drop(listener);
-    let request = client::http().build().unwrap().get(url);
-    let mut notices = pin!(client::read(request).unwrap());
+    let request = event_client::http().build().unwrap().get(url);
+    let mut notices = request.notices().unwrap();
     loop {
         let notice = soon("a notice", notices.next()).await.unwrap();
         if let Notice::Lost { why, .. } = notice.unwrap() {
@@ -405,7 +341,7 @@ async fn a_post_is_sent_once() {
         ("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "false"),
     ] {
         let script = Script::closing([format!("{STREAM}{body}")]).await;
-        let http = client::http().build().unwrap();
+        let http = event_client::http().build().unwrap();
         let (said, given_up) = all(http.post(&script.url).body("pay 10")).await;
         assert_eq!(ends(&said), [is_unfinished]);
         assert!(given_up.is_none());
@@ -422,9 +358,8 @@ async fn a_post_that_is_lost_is_an_error_and_not_sent_again() {
         (busy.to_owned(), "the server answered with status 503, not 200"),
     ] {
         let script = Script::closing([response]).await;
-        let http = client::http().build().unwrap();
-        let mut options = Options::default();
-        options.rules = options.rules.with_retried_statuses([503]);
+        let http = event_client::http().build().unwrap();
+        let options = Options::default().with_retried_statuses([503]);
         let request = http.post(&script.url).body("pay 10");
         let (_, given_up) = all_with(request, options).await;
         assert_eq!(given_up.unwrap().to_string(), said);
@@ -434,7 +369,7 @@ async fn a_post_that_is_lost_is_an_error_and_not_sent_again() {
 
 #[tokio::test]
 async fn a_redirect_does_not_send_a_post_again() {
-    let http = client::http().build().unwrap();
+    let http = event_client::http().build().unwrap();
     for status in [307, 308] {
         let script = Script::closing([format!(
             "HTTP/1.1 {status} Elsewhere\r\nLocation: /other\r\n\
@@ -487,9 +422,9 @@ async fn what_the_caller_calls_idempotent_is_sent_again() {
         "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
     ])
     .await;
-    let http = client::http().build().unwrap();
+    let http = event_client::http().build().unwrap();
     let request = http.post(&script.url).body("search");
-    let options = Options { is_idempotent: true, ..Options::default() };
+    let options = Options::default().idempotent();
     let (said, given_up) = all_with(request, options).await;
     assert!(given_up.is_none(), "{given_up:?}");
     assert_eq!(ends(&said), ["the server ended the stream"]);
@@ -557,7 +492,7 @@ async fn a_field_of_the_callers_own_stays_with_its_origin() {
         .header("Last-Event-ID", "7")
         .header("Cookie", "sid=secret")
         .basic_auth("me", Some("secret"));
-    let mut notices = Box::pin(client::read(request).unwrap());
+    let mut notices = request.notices().unwrap();
     let mut shown = String::new();
     while let Some(notice) = soon("a notice", notices.next()).await {
         match notice.unwrap() {
@@ -601,9 +536,9 @@ async fn what_is_secret_is_not_shown() {
     let mut key = HeaderValue::from_static("secret");
     key.set_sensitive(true);
     let url = script.url.replace("http://", "http://me:secret@");
-    let http = client::http().build().unwrap();
+    let http = event_client::http().build().unwrap();
     let request = http.get(url).header("X-Api-Key", key);
-    let mut notices = Box::pin(client::read(request).unwrap());
+    let mut notices = request.notices().unwrap();
     let mut said = Vec::new();
     while let Some(notice) = soon("a notice", notices.next()).await {
         said.push(notice.unwrap());
@@ -639,8 +574,7 @@ async fn each_connection_asks_for_fresh_fields() {
         }
     };
     let request = script.request().header("Authorization", "Bearer old");
-    let fields: Option<Box<dyn client::Fields>> = Some(Box::new(fields));
-    let options = Options { fields, ..Options::default() };
+    let options = Options::default().with_fields(fields);
     all_with(request, options).await;
     let heads = script.heads().await;
     for (head, token) in heads.iter().zip(["1 behind \"\"", "2 behind \"7\""]) {
@@ -654,8 +588,7 @@ async fn each_connection_asks_for_fresh_fields() {
 async fn a_caller_without_fields_to_give_ends_it() {
     let script = Script::new([]).await;
     let fields = |_: String| async { Err::<HeaderMap, _>("no token") };
-    let fields: Option<Box<dyn client::Fields>> = Some(Box::new(fields));
-    let options = Options { fields, ..Options::default() };
+    let options = Options::default().with_fields(fields);
     let (said, given_up) = all_with(script.request(), options).await;
     assert!(said.is_empty(), "{said:?}");
     assert_eq!(given_up.unwrap().to_string(), "no token");
@@ -690,7 +623,7 @@ async fn a_status_of_the_callers_choice_is_come_back_from() {
     let rules = Reconnection::new(1)
         .with_bounds(Duration::ZERO..=Duration::from_millis(1))
         .with_retried_statuses(Reconnection::UNAVAILABLE);
-    let options = Options { rules, ..Options::default() };
+    let options = Options::default().with_rules(rules);
     let (said, given_up) = all_with(script.request(), options).await;
     assert!(given_up.is_none(), "{given_up:?}");
     let refused = "the server answered with status 503, not 200; it says: soon";
@@ -727,8 +660,7 @@ async fn an_unfinished_event_is_kept_if_the_caller_says_so() {
     .await;
     let rules = Reconnection::new(1)
         .with_bounds(Duration::ZERO..=Duration::from_millis(1));
-    let options =
-        Options { keeps_unfinished: true, rules, ..Options::default() };
+    let options = Options::default().with_rules(rules).keeping_unfinished();
     let (said, given_up) = all_with(script.request(), options).await;
     assert!(given_up.is_none(), "{given_up:?}");
     let data: Vec<_> = said
@@ -745,4 +677,83 @@ async fn an_unfinished_event_is_kept_if_the_caller_says_so() {
     let heads = script.heads().await;
     assert!(heads[1].contains("\r\nlast-event-id: 2\r\n"), "{}", heads[1]);
     assert!(heads[3].contains("\r\nlast-event-id: 2\r\n"), "{}", heads[3]);
+}
+
+#[tokio::test]
+async fn events_are_all_that_some_want() {
+    let script = Script::new([
+        format!("{STREAM}\r\nretry: 1\nid: 1\ndata: a\n\n: b\n\nid: 2\n\n"),
+        format!("{STREAM}Content-Length: 99\r\n\r\nevent: c\ndata: d\n\n"),
+        "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+    ])
+    .await;
+    let mut events = script.request().events().unwrap();
+    let mut said = Vec::new();
+    while let Some(event) = soon("an event", events.try_next()).await.unwrap() {
+        said.push([
+            event.event_type.into_owned(),
+            event.data,
+            event.last_event_id,
+        ]);
+    }
+    assert_eq!(said, [["message", "a", "1"], ["c", "d", "2"]]);
+    assert!(events.is_terminated());
+    // Who asks once more is told so.
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_within_an_event_is_no_end() {
+    let script = Script::closing([format!("{STREAM}\r\ndata: a\n\ndata")]);
+    let script = script.await;
+    let http = event_client::http().build().unwrap();
+    let mut events = http.post(&script.url).events().unwrap();
+    let first = soon("an event", events.next()).await.unwrap().unwrap();
+    assert_eq!(first.data, "a");
+    let error = soon("the end", events.next()).await.unwrap().unwrap_err();
+    assert!(matches!(error, GivenUp::LostOnce(Lost::Unfinished)), "{error}");
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn what_has_ended_holds_no_connection() {
+    // A refusal, of which the client reads as much as it keeps, and closes.
+    let head = "HTTP/1.1 404 Not Found\r\nContent-Length: 5000\r\n\r\n";
+    let script = Script::new([format!("{head}{}", "x".repeat(2000))]).await;
+    let mut notices = script.request().notices().unwrap();
+    let mut last = None;
+    while let Some(notice) = soon("a notice", notices.next()).await {
+        last = Some(notice);
+    }
+    assert!(matches!(last, Some(Err(GivenUp::Refused(_)))), "{last:?}");
+    assert!(notices.is_terminated());
+    assert_eq!(script.heads().await.len(), 1);
+}
+
+#[test]
+fn a_stream_may_go_to_another_task_and_needs_no_pin() {
+    fn is<T: Send + Unpin + std::fmt::Debug>() {}
+    is::<Notices>();
+    is::<event_client::Events>();
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_is_given_up() {
+    let data = "x".repeat(Decoder::DEFAULT_LIMIT);
+    let script = Script::closing([format!("{STREAM}\r\ndata: {data}\n\n")]);
+    let script = script.await;
+    let mut events = script.request().events().unwrap();
+    let error = soon("the end", events.next()).await.unwrap().unwrap_err();
+    assert!(matches!(error, GivenUp::Limit(_)), "{error}");
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn redirects_have_an_end() {
+    let round = "HTTP/1.1 307 Round\r\nLocation: /events\r\n\
+         Content-Length: 0\r\n\r\n";
+    let script = Script::closing(vec![round.to_owned(); 21]).await;
+    let (_, given_up) = all(script.request()).await;
+    assert_eq!(given_up.unwrap().to_string(), "redirected without end");
+    assert_eq!(script.heads().await.len(), 21);
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bytes::Bytes;
-use event_stream::{Decoder, Item, Items};
+use event_client::event_stream::{Decoder, Item, Items};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use std::{convert::Infallible, pin::pin, time::Duration};
 use tokio::time::{interval, sleep};
