@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRef, State, rejection::JsonRejection},
     http::StatusCode,
     middleware,
-    response::Response,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use ch04_axum::{

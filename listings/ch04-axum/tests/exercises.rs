@@ -21,6 +21,7 @@ use ch04_axum::{
 };
 use common::{NEVER, Running, quiet, request, silent, soon};
 use event_client::{GivenUp, Options as Reading};
+use event_log::hub::{Block, Says};
 use event_stream::{Decoder, Event, Item, Items, MessageEvent};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Deserialize;

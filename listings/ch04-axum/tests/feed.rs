@@ -1,8 +1,10 @@
 //! Types there and back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ch04_axum::{
-    feed::{Fault, Feed, FeedError, Missed, Post},
+use ch04_axum::feed::{Fault, Feed, FeedError, Missed, Post};
+use event_log::{
+    History,
+    hub::{Hub, Says},
 };
 use event_stream::{Decoder, Event, Item, MessageEvent};
 use serde_json::{Value, json};
@@ -109,3 +111,32 @@ fn posts_are_held_against_their_rules() {
     }
 }
 
+// ANCHOR: wire
+#[tokio::test]
+async fn what_goes_over_the_wire() {
+    let history = History::new(0x5eed, 2, usize::MAX);
+    let hub = Hub::new(history, 8, |gap| Missed::from(gap).event());
+    let mut reader = hub.subscribe(None).unwrap();
+    let greeting = |n| Feed::Greeting(format!("Hello! This is event {n}"));
+    let post = Feed::Posted(post("Ada", "two\nlines"));
+    for feed in [greeting(1), greeting(2), post, greeting(3)] {
+        hub.publish(Event::try_from(&feed).unwrap(), |_| ()).unwrap();
+    }
+    // To a reader that is there: its position first, an ID without an event.
+    for block in [
+        "id: 5eed-0\n\n",
+        "id: 5eed-1\ndata: Hello! This is event 1\n\n",
+        "id: 5eed-2\ndata: Hello! This is event 2\n\n",
+        "event: posted\nid: 5eed-3\n\
+         data: {\"author\":\"Ada\",\"text\":\"two\\nlines\"}\n\n",
+        "id: 5eed-4\ndata: Hello! This is event 3\n\n",
+    ] {
+        assert_eq!(reader.next().await.unwrap().encoded, block);
+    }
+    // To one that was away too long: two events are kept, one is lost.
+    let mut late = hub.subscribe(Some("5eed-1")).unwrap();
+    let missed = "event: missed\nid: 5eed-2\ndata: {\"events\":1}\n\n";
+    assert_eq!(late.next().await.unwrap().encoded, missed);
+    assert_eq!(late.next().await.unwrap().says, Says::Event(3));
+}
+// ANCHOR_END: wire

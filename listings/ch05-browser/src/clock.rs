@@ -183,12 +183,9 @@ fn missed(events: u64, last: u64) -> Block {
     block(Ok(Missed::from(gap).event()), last, Says::Missed(gap))
 }
 
-fn block(
-    event: Result<Event<'_>, FieldError>,
-    id: u64,
-    says: Says,
-) -> Block {
-    let Ok(event) = event.and_then(|event| event.with_id(id.to_string())) else {
+fn block(event: Result<Event<'_>, FieldError>, id: u64, says: Says) -> Block {
+    let Ok(event) = event.and_then(|event| event.with_id(id.to_string()))
+    else {
         unreachable!("a number and a word end no line")
     };
     Block { says, encoded: event.to_string().into() }

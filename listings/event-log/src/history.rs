@@ -1,8 +1,8 @@
 //! What a server keeps of its stream, for readers that come back.
 
-use event_stream::Event;
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 use core::{error::Error, fmt};
+use event_stream::Event;
 
 // ANCHOR: history
 /// The newest events of one stream, numbered and encoded, within a bound.

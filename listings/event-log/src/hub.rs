@@ -264,7 +264,8 @@ impl Reader {
                 return None;
             }
             match self.live.recv().await {
-                Ok(Live::Event(entry)) if entry.number <= self.last => {} // twice
+                // It came twice.
+                Ok(Live::Event(entry)) if entry.number <= self.last => {}
                 Ok(Live::Event(Entry { number, encoded }))
                     if number == self.last + 1 =>
                 {
@@ -354,6 +355,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{Hub, Says, Start};
     use crate::{Gap, History};
+    use alloc::string::ToString;
     use event_stream::Event;
     use futures_util::FutureExt;
 

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../../event-stream/tests/suite/said.rs"]
+#[allow(dead_code, reason = "this file uses its own part of it")]
 mod said;
 
-use said::{Said, decode, items};
 use bytes::Bytes;
 use event_log::{Entry, Gap, History};
 use event_stream::{Decoder, Event};
@@ -17,6 +17,7 @@ use proptest::{
     },
     sample::Index,
 };
+use said::{Said, decode, items};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 const RUN: u64 = 0x5eed;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../../event-stream/tests/suite/said.rs"]
+#[allow(dead_code, reason = "this file uses its own part of it")]
 mod said;
 
 use said::{Said, items};

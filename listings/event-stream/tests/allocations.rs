@@ -4,8 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use allocation_counter::measure;
-use bytes::Bytes;
-use event_stream::{Decoder, Items};
+use event_stream::{Decoder, Event, Items};
 use futures::{FutureExt, StreamExt, stream};
 use std::{convert::Infallible, time::Duration};
 

@@ -1,14 +1,12 @@
 //! The command `decode` and the example as processes.
 
-use crate::said::{Said, items};
 use event_stream::drives_a_terminal;
 use serde_json::Value;
 use std::{
-    env::consts::EXE_SUFFIX,
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
