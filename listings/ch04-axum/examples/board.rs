@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRef, State, rejection::JsonRejection},
     http::StatusCode,
     middleware,
-    response::Response,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use ch04_axum::{
@@ -124,8 +124,10 @@ async fn snapshot(State(board): State<Board>) -> Json<Snapshot> {
 }
 
 async fn events(seat: Seat) -> Result<Response, Problem> {
-    let reader = seat.reader()?;
-    Ok(seat.stream(reader.into_stream()))
+    Ok(match seat.reader() {
+        Some(reader) => seat.stream(reader.into_stream()),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 async fn post(

@@ -1,6 +1,7 @@
 //! What is on the stream: the events' types and payloads, one enum for both
 //! sides.
 
+use event_log::{Gap, hub::Ended};
 use event_stream::{Event, FieldError, MessageEvent};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -92,6 +93,27 @@ pub struct Missed {
     #[schema(required = true)]
     pub events: Option<u64>,
 }
+
+impl From<Gap> for Missed {
+    fn from(gap: Gap) -> Self {
+        let events = match gap {
+            Gap::Missed(events) => Some(events),
+            Gap::Unknown => None,
+        };
+        Self { events }
+    }
+}
+
+impl Missed {
+    /// The event that tells of it.
+    #[must_use]
+    pub fn event(self) -> Event<'static> {
+        let Ok(event) = json(Feed::MISSED, &self) else {
+            unreachable!("a number is JSON, and the type is one line")
+        };
+        event
+    }
+}
 // ANCHOR_END: feed
 
 // ANCHOR: convert
@@ -102,7 +124,7 @@ impl<'a> TryFrom<&'a Feed> for Event<'a> {
         Ok(match feed {
             Feed::Greeting(text) => Self::new(text),
             Feed::Posted(post) => json(Feed::POSTED, post)?,
-            Feed::Missed(missed) => json(Feed::MISSED, missed)?,
+            Feed::Missed(missed) => missed.event(),
         })
     }
 }
@@ -136,8 +158,16 @@ pub enum FeedError {
     Data(&'static str, serde_json::Error),
     /// A field that cannot be written.
     Field(FieldError),
+    /// The stream has ended, and takes no more events.
+    Ended,
 }
 // ANCHOR_END: convert
+
+impl From<Ended> for FeedError {
+    fn from(Ended: Ended) -> Self {
+        Self::Ended
+    }
+}
 
 /// What is wrong with a post.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,6 +250,7 @@ impl fmt::Display for FeedError {
             Self::Data(event_type, error) => {
                 write!(f, "an event of type {event_type:?}: {error}")
             }
+            Self::Ended => write!(f, "the stream has ended"),
             Self::Field(error) => write!(f, "{error}"),
         }
     }

@@ -2,10 +2,10 @@
 //!
 //! What an application asks of a framework: routes and what they take and
 //! give, described once for the compiler, for the other side and for people.
-//! The connections are chapter 3's.
+//! The connections are chapter 3's; one source for many readers is the hub of
+//! the crate `event-log`.
 //!
 //! - [`feed`]: the events' types and payloads, known to both sides.
-//! - [`hub`]: one source, many readers, and nobody misses anything unawares.
 //! - [`reply`]: what the routes answer.
 //! - [`server`]: the routes and the layers around them.
 //! - [`docs`]: the description of all that, and a page to browse it.
@@ -14,7 +14,6 @@
 pub mod client;
 pub mod docs;
 pub mod feed;
-pub mod hub;
 pub mod reply;
 pub mod server;
 

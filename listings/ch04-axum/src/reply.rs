@@ -144,6 +144,10 @@ impl From<Fault> for Problem {
 
 impl From<FeedError> for Problem {
     fn from(error: FeedError) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        let status = match error {
+            FeedError::Ended => StatusCode::GONE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
     }
 }

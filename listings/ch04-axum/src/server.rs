@@ -2,8 +2,7 @@
 
 use crate::{
     docs,
-    feed::{Feed, FeedError, Post},
-    hub::{Block, Hub, Reader, Says},
+    feed::{Feed, FeedError, Missed, Post},
     reply::{EventStream, Problem},
 };
 use axum::{
@@ -24,8 +23,12 @@ use axum::{
 };
 use bytes::Bytes;
 use ch03_hyper::connections::{self, Limits, Log, Peer, Stopped};
-use event_stream::{Event, History, MIME_TYPE, Retry};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use event_log::{
+    History,
+    hub::{Block, Hub, Reader, Says},
+};
+use event_stream::{Event, MIME_TYPE, Retry};
+use futures::{Stream, StreamExt, stream};
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -151,7 +154,9 @@ impl App {
         // A semaphore has more permits than any system has sockets.
         let seats = options.max_readers.min(Semaphore::MAX_PERMITS);
         Self {
-            hub: Arc::new(Hub::new(history, options.behind)),
+            hub: Arc::new(Hub::new(history, options.behind, |gap| {
+                Missed::from(gap).event()
+            })),
             options: Arc::new(options),
             seats: Arc::new(Semaphore::new(seats)),
             stop,
@@ -162,13 +167,20 @@ impl App {
     /// Publishes an event, says so, and returns its ID.
     ///
     /// # Errors
-    /// If the event cannot be written; then it has not been published.
+    /// If the event cannot be written, or the stream has ended; then it has
+    /// not been published.
     pub fn publish(&self, feed: &Feed) -> Result<String, FeedError> {
         let event = Event::try_from(feed)?;
         let data = event.data().to_owned();
-        Ok(self.hub.publish(event, |number| {
+        let id = self.hub.publish(event, |number| {
             (self.log)(format_args!("Published event {number}: {data}"));
-        }))
+        })?;
+        Ok(id)
+    }
+
+    /// Ends the stream: see [`Hub::end`].
+    pub fn end(&self) {
+        self.hub.end();
     }
 
     /// Where the stream stands: see [`Hub::position`].
@@ -267,11 +279,10 @@ where
 }
 
 impl Seat {
-    /// A reader of what comes after the event that the request names.
-    ///
-    /// # Errors
-    /// If the reader cannot be told what it missed.
-    pub fn reader(&self) -> Result<Reader, FeedError> {
+    /// A reader of what comes after the event that the request names; `None`
+    /// if nothing will: see [`Hub::subscribe`].
+    #[must_use]
+    pub fn reader(&self) -> Option<Reader> {
         self.app.hub.subscribe(self.last_event_id())
     }
 
@@ -285,7 +296,7 @@ impl Seat {
     /// until the app stops.
     pub fn stream(
         mut self,
-        blocks: impl Stream<Item = Result<Block, FeedError>> + Send + 'static,
+        blocks: impl Stream<Item = Block> + Send + 'static,
     ) -> Response {
         // A time of its own for each: readers that lose a server together
         // must not come back together.
@@ -297,9 +308,9 @@ impl Seat {
 
         let heartbeat = self.app.options.heartbeat;
         let stopped = Stopped::new(self.app.stop.clone());
-        let encoded = stream::once(ready(Ok(retry)))
+        let encoded = stream::once(ready(retry))
             .chain(blocks)
-            .map_ok(move |block| self.sent(block))
+            .map(move |block| Ok::<_, Infallible>(self.sent(block)))
             .take_until(stopped);
         EventStream { encoded, heartbeat }.into_response()
     }
@@ -313,6 +324,7 @@ impl Seat {
                 log(format_args!("Sent event {number} to {peer}"));
             }
             Says::Missed(missed) => {
+                let missed = Missed::from(missed);
                 log(format_args!("Told {peer} that it missed {missed}"));
             }
         }
@@ -366,15 +378,19 @@ fn last_event_id(parts: &Parts) -> Option<String> {
     responses(
         (status = 200, description = "Events, without end",
             content_type = "text/event-stream", item_schema = Feed),
+        (status = 204, description = "The stream has ended, and the reader \
+            has all of it"),
         (status = 400, response = inline(Problem)),
         (status = 421, response = inline(Problem)),
-        (status = 500, response = inline(Problem)),
         (status = 503, response = inline(Problem)),
     ),
 )]
-async fn events(seat: Seat) -> Result<Response, Problem> {
-    let reader = seat.reader()?;
-    Ok(seat.stream(reader.into_stream()))
+async fn events(seat: Seat) -> Response {
+    match seat.reader() {
+        Some(reader) => seat.stream(reader.into_stream()),
+        // To an EventSource that means: do not come back.
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
 }
 
 /// Publish

@@ -1,7 +1,7 @@
 //! What a server sends. An event that could not be written faithfully cannot
 //! be built.
 
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{borrow::Cow, vec::Vec};
 use core::{
     error::Error,
     fmt::{self, Write},
@@ -82,12 +82,6 @@ impl<'a> Event<'a> {
         Ok(self)
     }
     // ANCHOR_END: refuse
-
-    /// Sets an ID that is known to be one.
-    pub(crate) fn with_safe_id(mut self, id: String) -> Self {
-        self.id = Some(Cow::Owned(id));
-        self
-    }
 
     /// Sets the time that readers wait before they reconnect, in whole
     /// milliseconds; a fraction is dropped.

@@ -4,7 +4,6 @@
 //! - Write: [`Event`], [`Comment`], [`Retry`], [`HEARTBEAT`].
 //! - Read: [`Decoder`], [`Item`], [`MessageEvent`].
 //! - Connect again: [`Reconnection`], which also judges a response.
-//! - Keep events for readers that come back: [`History`].
 #![cfg_attr(
     feature = "stream",
     doc = "- Await: [`EventStreamExt`], [`Items`], [`Events`]."
@@ -23,7 +22,6 @@ extern crate alloc;
 mod body;
 mod decoder;
 mod event;
-mod history;
 #[cfg(feature = "json")]
 mod json;
 mod lines;
@@ -38,7 +36,6 @@ pub use decoder::{
     ChunkItems, Decoder, Item, LimitExceeded, MessageEvent, Text,
 };
 pub use event::{Comment, Event, FieldError, HEARTBEAT, Retry};
-pub use history::{Entry, Gap, History};
 pub use reconnection::{Reconnection, Verdict};
 pub use response::{Failure, Refusal, drives_a_terminal};
 #[cfg(feature = "stream")]

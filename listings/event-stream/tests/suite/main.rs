@@ -6,7 +6,6 @@ mod body;
 mod decoder;
 mod encoder;
 mod fixtures;
-mod history;
 mod items;
 mod json;
 mod package;

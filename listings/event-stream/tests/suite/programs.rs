@@ -1,14 +1,12 @@
 //! The command `decode` and the example as processes.
 
-use crate::said::{Said, items};
 use event_stream::drives_a_terminal;
 use serde_json::Value;
 use std::{
-    env::consts::EXE_SUFFIX,
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -17,19 +15,6 @@ use std::{
 
 /// The feature `cli` builds it.
 pub(crate) const DECODE: &str = env!("CARGO_BIN_EXE_decode");
-
-/// `cargo test` builds the examples beside the tests.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let directory = test.ancestors().nth(2).unwrap().join("examples");
-    let program = directory.join(format!("{name}{EXE_SUFFIX}"));
-    assert!(
-        program.exists(),
-        "{} is missing: `cargo build -p text-event-stream --examples` builds it",
-        program.display()
-    );
-    program
-}
 
 fn start() -> Child {
     Command::new(DECODE)
@@ -233,50 +218,4 @@ fn it_ends_quietly_when_nobody_reads_on() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.stderr, b"");
     assert!(output.status.success(), "{}", output.status);
-}
-
-/// A reader that comes back, reads what it is sent, and comes back again.
-#[test]
-fn a_reader_that_was_replayed_to_lacks_nothing() {
-    let replay = |last_event_id: &str| {
-        let output = Command::new(example("replay"))
-            .arg(last_event_id)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", output.status);
-        items([&*output.stdout])
-    };
-    let is_gap = |said: &Said| matches!(said, Said::Event { event_type, .. } if event_type == "gap");
-    for (last_event_id, events, gaps) in [
-        ("5eed-5", 0, 0),
-        ("5eed-4", 1, 0),
-        ("5eed-2", 3, 0),
-        ("5eed-1", 3, 1),
-        ("5eed-0", 3, 1),
-        ("5eed-6", 3, 1),
-        ("beef-4", 3, 1),
-        ("", 3, 1),
-    ] {
-        let said = replay(last_event_id);
-        assert_eq!(said.len(), events + gaps, "after {last_event_id:?}");
-        assert_eq!(said.iter().filter(|it| is_gap(it)).count(), gaps);
-        assert_eq!(said.iter().take(1).filter(|it| is_gap(it)).count(), gaps);
-        // Wherever the connection breaks again, nothing is lost or repeated.
-        for (place, received) in said.iter().enumerate() {
-            let Said::Event { id, .. } = received else {
-                panic!("{received:?}");
-            };
-            assert_eq!(replay(id), said[place + 1..], "after {id:?}");
-        }
-    }
-}
-
-#[test]
-fn a_replay_without_an_id_says_what_is_missing() {
-    let output = Command::new(example("replay")).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(
-        String::from_utf8(output.stderr).unwrap(),
-        "replay: which Last-Event-ID? (such as 5eed-1)\n"
-    );
 }

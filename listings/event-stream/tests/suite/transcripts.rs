@@ -13,16 +13,10 @@ use std::{
 /// The command, with the programs that are already built.
 fn built(command: &str) -> String {
     let run = "cargo run -q -p text-event-stream";
-    let replay = programs::example("replay");
-    command
-        .replace(
-            &format!("{run} --features cli"),
-            &format!("'{}'", programs::DECODE),
-        )
-        .replace(
-            &format!("{run} --example replay --"),
-            &format!("'{}'", replay.display()),
-        )
+    command.replace(
+        &format!("{run} --features cli"),
+        &format!("'{}'", programs::DECODE),
+    )
 }
 
 fn transcripts() -> Vec<PathBuf> {

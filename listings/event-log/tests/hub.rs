@@ -1,27 +1,17 @@
-//! Types there and back; one source and its readers, in every order that
-//! things can happen in.
+//! One source and its readers, in every order that things can happen in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ch04_axum::{
-    feed::{Fault, Feed, FeedError, Missed, Post},
-    hub::{Block, Hub, Reader, Says},
+use event_log::{
+    Gap, History,
+    hub::{Block, Ended, Hub, Reader, Says, Start},
 };
-use event_stream::{Decoder, Event, History, Item, MessageEvent};
+use event_stream::{Decoder, Event, Item, MessageEvent};
 use futures::{FutureExt, StreamExt};
-use serde_json::{Value, json};
 use std::{iter, sync::Arc, thread, time::Duration};
 use tokio::time::timeout;
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn post(author: &str, text: &str) -> Post {
-    Post { author: author.to_owned(), text: text.to_owned() }
-}
-
-fn received(event: &Event<'_>) -> MessageEvent {
-    decoded(event.to_string().as_bytes()).unwrap()
-}
 
 /// The event in these bytes; an ID alone is none.
 fn decoded(mut encoded: &[u8]) -> Result<MessageEvent, String> {
@@ -32,99 +22,16 @@ fn decoded(mut encoded: &[u8]) -> Result<MessageEvent, String> {
     }
 }
 
-#[test]
-fn what_one_side_sends_the_other_receives() {
-    for (feed, event_type, data) in [
-        (Feed::Greeting("Hello!".into()), "message", "Hello!"),
-        (Feed::Greeting(String::new()), "message", ""),
-        (
-            Feed::Posted(post("Ada", "two\nlines\r\nand \"more\": \0")),
-            "posted",
-            r#"{"author":"Ada","text":"two\nlines\r\nand \"more\": \u0000"}"#,
-        ),
-        (Feed::Missed(Missed { events: Some(7) }), "missed", r#"{"events":7}"#),
-        (Feed::Missed(Missed { events: None }), "missed", r#"{"events":null}"#),
-    ] {
-        let raw = received(&Event::try_from(&feed).unwrap());
-        assert_eq!((&*raw.event_type, &*raw.data), (event_type, data));
-        assert_eq!(Feed::try_from(&raw).unwrap(), feed);
-    }
-}
-
-#[test]
-fn what_a_newer_server_sends_does_not_stop_an_older_client() {
-    let event = |event_type, data| {
-        received(&Event::new(data).with_type(event_type).unwrap())
-    };
-    let error = Feed::try_from(&event("edited", "{}")).unwrap_err();
-    assert!(matches!(error, FeedError::Unknown(name) if name == "edited"));
-
-    let more = r#"{"author":"Ada","text":"Hi","mood":"good"}"#;
-    let feed = Feed::try_from(&event("posted", more)).unwrap();
-    assert_eq!(feed, Feed::Posted(post("Ada", "Hi")));
-
-    let error = Feed::try_from(&event("posted", "Hi")).unwrap_err();
-    assert!(matches!(error, FeedError::Data("posted", _)), "{error}");
-}
-
-fn parsed(json: Value) -> Result<Post, Fault> {
-    let Value::Object(object) = json else { panic!("{json}") };
-    Post::parse(object)
-}
-
-#[test]
-fn posts_are_held_against_their_rules() {
-    let json =
-        |author: &str, text: &str| json!({ "author": author, "text": text });
-    let full = |count| "ä".repeat(count);
-    let (author, text) = (Post::MAX_AUTHOR, Post::MAX_TEXT);
-    for (a, t) in [
-        ("A", "B"),
-        (&*full(author), &*full(text)),
-        ("Ada Lovelace", "two\nlines"),
-        (" Ada ", " taken as it is "),
-        // Joined by a zero-width joiner.
-        ("👩\u{200d}🔬", "\u{200f}שלום"),
-    ] {
-        assert_eq!(parsed(json(a, t)), Ok(post(a, t)));
-    }
-    let length = |field, max| Fault::Length { field, max, count: max + 1 };
-    let control = |field, character| Fault::Control { field, character };
-    let blank = |field| Fault::Blank { field };
-    for (a, t, fault) in [
-        ("", "B", blank("author")),
-        ("A", "", blank("text")),
-        (" \u{3000}\t", "B", blank("author")),
-        ("A", "\n \n", blank("text")),
-        (&*full(author + 1), "B", length("author", author)),
-        ("A", &*full(text + 1), length("text", text)),
-        ("A\nB", "C", control("author", '\n')),
-        ("A", "\u{1b}[2J", control("text", '\u{1b}')),
-        ("A", "B\r\n", control("text", '\r')),
-        ("\u{202e}adA", "B", control("author", '\u{202e}')),
-        ("A", "\u{2066}B", control("text", '\u{2066}')),
-    ] {
-        assert_eq!(parsed(json(a, t)), Err(fault), "{a:?} {t:?}");
-    }
-    for (json, fault) in [
-        (json!({}), "missing field `author`"),
-        (
-            json!({ "author": 1, "text": "B" }),
-            "invalid type: integer `1`, expected a string",
-        ),
-    ] {
-        assert_eq!(parsed(json), Err(Fault::Shape(fault.into())));
-    }
-}
-
 fn hub(kept: usize, behind: usize) -> Arc<Hub> {
     let history = History::new(0x5eed, kept, usize::MAX);
-    Arc::new(Hub::new(history, behind))
+    let tell =
+        |gap: Gap| Event::new(gap.to_string()).with_type("missed").unwrap();
+    Arc::new(Hub::new(history, behind, tell))
 }
 
 fn publish(hub: &Hub) -> String {
     let mut number = 0;
-    let id = hub.publish(Event::new("."), |told| number = told);
+    let id = hub.publish(Event::new("."), |told| number = told).unwrap();
     assert_eq!(id, format!("5eed-{number}"));
     id
 }
@@ -132,7 +39,7 @@ fn publish(hub: &Hub) -> String {
 /// The next block; a test that waits for it too long has failed.
 async fn next(reader: &mut Reader) -> Block {
     let next = timeout(PATIENCE, reader.next()).await;
-    next.expect("a block").unwrap().unwrap()
+    next.expect("a block").unwrap()
 }
 
 /// What the next block says.
@@ -143,12 +50,12 @@ async fn says(reader: &mut Reader) -> Says {
 /// What there is for a reader by now.
 fn there(reader: &mut Reader) -> Vec<Says> {
     iter::from_fn(|| reader.next().now_or_never()?)
-        .map(|block| block.unwrap().says)
+        .map(|block| block.says)
         .collect()
 }
 
 fn missed(events: Option<u64>) -> Says {
-    Says::Missed(Missed { events })
+    Says::Missed(events.map_or(Gap::Unknown, Gap::Missed))
 }
 
 #[tokio::test]
@@ -170,35 +77,6 @@ async fn an_event_is_encoded_once_for_all() {
     drop(readers);
     assert_eq!(hub.readers(), 0);
 }
-
-// ANCHOR: wire
-#[tokio::test]
-async fn what_goes_over_the_wire() {
-    let hub = hub(2, 8);
-    let mut reader = hub.subscribe(None).unwrap();
-    let greeting = |n| Feed::Greeting(format!("Hello! This is event {n}"));
-    let post = Feed::Posted(post("Ada", "two\nlines"));
-    for feed in [greeting(1), greeting(2), post, greeting(3)] {
-        hub.publish(Event::try_from(&feed).unwrap(), |_| ());
-    }
-    // To a reader that is there: its position first, an ID without an event.
-    for block in [
-        "id: 5eed-0\n\n",
-        "id: 5eed-1\ndata: Hello! This is event 1\n\n",
-        "id: 5eed-2\ndata: Hello! This is event 2\n\n",
-        "event: posted\nid: 5eed-3\n\
-         data: {\"author\":\"Ada\",\"text\":\"two\\nlines\"}\n\n",
-        "id: 5eed-4\ndata: Hello! This is event 3\n\n",
-    ] {
-        assert_eq!(next(&mut reader).await.encoded, block);
-    }
-    // To one that was away too long: two events are kept, one is lost.
-    let mut late = hub.subscribe(Some("5eed-1")).unwrap();
-    let missed = "event: missed\nid: 5eed-2\ndata: {\"events\":1}\n\n";
-    assert_eq!(next(&mut late).await.encoded, missed);
-    assert_eq!(says(&mut late).await, Says::Event(3));
-}
-// ANCHOR_END: wire
 
 #[tokio::test]
 async fn where_a_reader_begins() {
@@ -258,7 +136,8 @@ fn an_event_that_is_overtaken_comes_first_all_the_same() {
             assert_eq!(there(&mut reader), []);
             assert_eq!(publish(&hub), "5eed-2");
             assert_eq!(there(&mut reader), expected);
-        });
+        })
+        .unwrap();
         // The first comes once more, and is no reason to look into the
         // history, which may hold too little by now.
         publish(&hub);
@@ -303,10 +182,10 @@ async fn a_reader_that_lags_too_far_is_told_once() {
     let event = decoded(&told.encoded).unwrap();
     assert_eq!(
         (&*event.event_type, &*event.data, &*event.last_event_id),
-        ("missed", r#"{"events":7}"#, "5eed-7")
+        ("missed", "7 events are no longer kept", "5eed-7")
     );
     // Whether it goes on reading, or loses its connection and comes back:
-    let mut again = hub.subscribe(Some(&event.last_event_id)).unwrap();
+    let mut again = hub.subscribe(Some(&*event.last_event_id)).unwrap();
     for number in 8..=10 {
         assert_eq!(says(&mut reader).await, Says::Event(number));
         assert_eq!(says(&mut again).await, Says::Event(number));
@@ -401,11 +280,11 @@ async fn what_is_missed_is_counted() {
             let mut blocks = Box::pin(reader.into_stream());
             while number < EVENTS {
                 let block = timeout(PATIENCE, blocks.next()).await;
-                let block = block.unwrap().unwrap().unwrap();
+                let block = block.unwrap().unwrap();
                 number += match block.says {
-                    Says::Missed(Missed { events }) => {
+                    Says::Missed(Gap::Missed(events)) => {
                         gaps += 1;
-                        events.unwrap()
+                        events
                     }
                     _ => 1,
                 };
@@ -431,4 +310,60 @@ async fn what_is_missed_is_counted() {
     for publisher in publishers {
         publisher.join().unwrap();
     }
+}
+
+// ANCHOR: end
+#[tokio::test]
+async fn an_answer_that_ends_reaches_whoever_asks_for_it() {
+    let hub = hub(10, 2);
+    let mut early = hub.subscribe(Start::Oldest).unwrap();
+    let first = publish(&hub);
+    let last = publish(&hub);
+    hub.end();
+    assert_eq!(hub.publish(Event::new("late"), |_| ()), Err(Ended));
+
+    // Who was there gets all of it, and then the end.
+    assert_eq!(there(&mut early), [1, 2].map(Says::Event));
+    assert_eq!(early.next().await, None);
+    // Who lost the connection gets the rest, and then the end.
+    let mut back = hub.subscribe(Start::After(&first)).unwrap();
+    assert_eq!(says(&mut back).await, Says::Event(2));
+    assert_eq!(back.next().await, None);
+    // Who has all of it has nothing to come back for.
+    assert!(hub.subscribe(Start::After(&last)).is_none());
+    assert!(hub.subscribe(Start::Newest).is_none());
+}
+// ANCHOR_END: end
+
+#[tokio::test]
+async fn the_end_overtakes_nothing() {
+    for published in 0..8 {
+        // The ring holds one: what is more comes from the history.
+        let hub = hub(10, 1);
+        let mut reader = hub.subscribe(None).unwrap();
+        (0..published).for_each(|_| drop(publish(&hub)));
+        hub.end();
+        assert_eq!(says(&mut reader).await, Says::Nothing);
+        let all: Vec<_> = (1..=published).map(Says::Event).collect();
+        assert_eq!(there(&mut reader), all);
+        assert_eq!(reader.next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_hears_the_end() {
+    let hub = hub(10, 2);
+    let mut reader = hub.subscribe(Start::Oldest).unwrap();
+    let waits = tokio::spawn(async move { reader.next().await });
+    tokio::task::yield_now().await;
+    hub.end();
+    assert_eq!(timeout(PATIENCE, waits).await.unwrap().unwrap(), None);
+}
+
+#[tokio::test]
+async fn from_the_oldest_that_is_kept_there_is_no_gap() {
+    let hub = hub(2, 8);
+    (0..4).for_each(|_| drop(publish(&hub)));
+    let mut reader = hub.subscribe(Start::Oldest).unwrap();
+    assert_eq!(there(&mut reader), [3, 4].map(Says::Event));
 }

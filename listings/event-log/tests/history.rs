@@ -1,8 +1,13 @@
 //! What a server keeps: through its public face, and mostly for every input.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::said::{Said, decode, items};
+#[path = "../../event-stream/tests/suite/said.rs"]
+#[allow(dead_code, reason = "this file uses its own part of it")]
+mod said;
+
 use bytes::Bytes;
-use event_stream::{Decoder, Entry, Event, Gap, History};
+use event_log::{Entry, Gap, History};
+use event_stream::{Decoder, Event};
 use proptest::{
     collection::vec,
     option,
@@ -12,6 +17,7 @@ use proptest::{
     },
     sample::Index,
 };
+use said::{Said, decode, items};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 const RUN: u64 = 0x5eed;

@@ -1,7 +1,8 @@
 //! A reader that is killed anywhere, and whose sum is right.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use event_stream::{Decoder, Event, History, Item, MessageEvent};
+use event_log::History;
+use event_stream::{Decoder, Event, Item, MessageEvent};
 use std::{
     fs::{self, File},
     io::{self, Write},

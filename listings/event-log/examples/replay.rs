@@ -2,10 +2,11 @@
 //! `Last-Event-ID`. Five events have happened, and three of them are kept:
 //!
 //! ```text
-//! cargo run -q -p text-event-stream --example replay -- 5eed-1
+//! cargo run -q -p event-log --example replay -- 5eed-1
 //! ```
 
-use event_stream::{Event, FieldError, History};
+use event_log::History;
+use event_stream::{Event, FieldError};
 use std::{
     env,
     error::Error,

@@ -1,8 +1,8 @@
 //! What a server keeps of its stream, for readers that come back.
 
-use crate::Event;
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 use core::{error::Error, fmt};
+use event_stream::Event;
 
 // ANCHOR: history
 /// The newest events of one stream, numbered and encoded, within a bound.
@@ -16,7 +16,7 @@ use core::{error::Error, fmt};
 /// share without a copy, such as `Arc<[u8]>` or `bytes::Bytes`.
 ///
 /// ```
-/// use event_stream::{Event, History};
+/// use event_log::{History, event_stream::Event};
 ///
 /// let mut history: History = History::new(0x5eed, 1000, 1024 * 1024);
 /// for data in ["one", "two", "three"] {
@@ -30,7 +30,7 @@ use core::{error::Error, fmt};
 ///     missing.next().map(|entry| &*entry.encoded),
 ///     Some(&b"id: 5eed-2\ndata: two\n\n"[..])
 /// );
-/// # Ok::<(), event_stream::Gap>(())
+/// # Ok::<(), event_log::Gap>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct History<T = Vec<u8>> {
@@ -114,7 +114,10 @@ where
         self.newest += 1;
         let number = self.newest;
         let mut encoded = Vec::new();
-        event.with_safe_id(self.id(number)).encode(&mut encoded);
+        let Ok(event) = event.with_id(self.id(number)) else {
+            unreachable!("digits and a hyphen end no line");
+        };
+        event.encode(&mut encoded);
         // The bound is on what is held, so nothing is held in reserve.
         encoded.shrink_to_fit();
         let entry = Entry { number, encoded: T::from(encoded) };
