@@ -14,7 +14,8 @@ use ch04_axum::{
     client::{self, Update},
     feed::{Feed, FeedError, Post},
     reply::Problem,
-    server::{self, App, Options, Published, Seat},
+    routes::Published,
+    server::{self, App, Options, Seat},
 };
 use event_stream::Reconnection;
 use futures::TryStreamExt;

@@ -3,6 +3,7 @@
 
 use crate::{
     client::{self, Update},
+    routes,
     server::{self, App},
 };
 use axum::http::HeaderValue;
@@ -47,7 +48,7 @@ pub const CHAPTER: Chapter = Chapter {
         };
         runtime::run(given.listener, given.stop, |listener, stop| {
             let app = App::new(options, stop, Arc::new(|line| say(line)));
-            server::run(listener, app)
+            routes::run(listener, app)
         })
     },
     clients: &[("rust", read)],

@@ -7,17 +7,21 @@
 //! - [`feed`]: the events' types and payloads, known to both sides.
 //! - [`hub`]: one source, many readers, and nobody misses anything unawares.
 //! - [`reply`]: what the routes answer.
-//! - [`server`]: the routes and the layers around them.
-//! - [`docs`]: the description of all that, and a page to browse it.
+//! - [`server`]: what all routes share, and the layers around them.
+//! - `routes` and `docs`: this chapter's own routes, their description, and a
+//!   page to browse it; with the feature `routes`.
 //! - `client`: chapter 3's client, with types; with the feature `client`.
 //! - `launcher`: how the launcher starts both; with the feature `launcher`.
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "routes")]
 pub mod docs;
 pub mod feed;
 pub mod hub;
 #[cfg(feature = "launcher")]
 pub mod launcher;
 pub mod reply;
+#[cfg(feature = "routes")]
+pub mod routes;
 pub mod server;
