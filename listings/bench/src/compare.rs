@@ -24,7 +24,8 @@ pub fn text() -> io::Result<String> {
     let members = cargo::members()?;
     let names = ["chapter", "server", "client", "both", "start", "all"];
     let mut lines = Table::new(&names, 1);
-    let names = ["chapter", "all", "without the client's"];
+    let names =
+        ["chapter", "all", "without the client's", "without default features"];
     let mut packages = Table::new(&names, 1);
     let mut notes = String::new();
     for chapter in CHAPTERS {
@@ -47,10 +48,12 @@ pub fn text() -> io::Result<String> {
             }
         }
         let server = cargo::tree(chapter, &prune)?;
+        let library = cargo::tree(chapter, &["--no-default-features"])?;
         packages.row([
             chapter.to_owned(),
             cargo::foreign(all, &members).count().to_string(),
             cargo::foreign(server, &members).count().to_string(),
+            cargo::foreign(library, &members).count().to_string(),
         ]);
 
         let sides = sides.iter().filter(|(_, names)| !names.is_empty());
@@ -205,8 +208,12 @@ fn named(code: &str, root: &str) -> BTreeSet<String> {
     names
 }
 
-/// A side's name, and whether the modules `server` and `client` reach its
-/// modules: directly, or through others.
+/// Where the server begins: a chapter may have its routes elsewhere.
+const SERVER: &[&str] = &["server", "routes"];
+const READER: &[&str] = &["client"];
+
+/// A side's name, and whether the modules of the server and the client reach
+/// its modules: directly, or through others.
 type Side = (&'static str, bool, bool);
 
 const SIDES: [Side; 4] = [
@@ -220,8 +227,8 @@ fn of_side(
     modules: &BTreeMap<String, Module>,
     (_, by_server, by_client): Side,
 ) -> Vec<&str> {
-    let server = reached(modules, "server");
-    let client = reached(modules, "client");
+    let server = reached(modules, SERVER);
+    let client = reached(modules, READER);
     let names = modules.keys().map(String::as_str);
     names
         .filter(|name| {
@@ -233,10 +240,10 @@ fn of_side(
 
 fn reached<'a>(
     modules: &'a BTreeMap<String, Module>,
-    from: &'a str,
+    from: &[&'a str],
 ) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
-    let mut next = vec![from];
+    let mut next = from.to_vec();
     while let Some(name) = next.pop() {
         if let Some(module) = modules.get(name)
             && reached.insert(name)

@@ -13,7 +13,8 @@ use ch04_axum::{
     client::{self, Update},
     feed::{Feed, FeedError, Post},
     reply::Problem,
-    server::{self, App, Options, Published, Seat},
+    routes::Published,
+    server::{self, App, Options, Seat},
 };
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};

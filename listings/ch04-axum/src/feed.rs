@@ -6,7 +6,6 @@ use event_stream::{Event, FieldError, MessageEvent};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::{error::Error, fmt};
-use utoipa::ToSchema;
 
 // ANCHOR: feed
 /// An event of this chapter's stream.
@@ -22,22 +21,29 @@ pub enum Feed {
 }
 
 /// What somebody said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "routes", derive(utoipa::ToSchema))]
 pub struct Post {
     /// Who says it, in one line.
-    #[schema(
-        min_length = 1,
-        max_length = 40,
-        pattern = r"\S",
-        example = "Ada"
+    #[cfg_attr(
+        feature = "routes",
+        schema(
+            min_length = 1,
+            max_length = 40,
+            pattern = r"\S",
+            example = "Ada"
+        )
     )]
     pub author: String,
     /// What is said; LF begins a new line.
-    #[schema(
-        min_length = 1,
-        max_length = 500,
-        pattern = r"\S",
-        example = "Hi!"
+    #[cfg_attr(
+        feature = "routes",
+        schema(
+            min_length = 1,
+            max_length = 500,
+            pattern = r"\S",
+            example = "Hi!"
+        )
     )]
     pub text: String,
 }
@@ -84,13 +90,12 @@ fn is_control(c: char) -> bool {
 }
 
 /// Events that the server no longer has.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "routes", derive(utoipa::ToSchema))]
 pub struct Missed {
     /// How many; `null` if that is not known, since the reader's last event
     /// ID is from before a restart, or from elsewhere.
-    #[schema(required = true)]
+    #[cfg_attr(feature = "routes", schema(required = true))]
     pub events: Option<u64>,
 }
 

@@ -17,7 +17,8 @@ use ch04_axum::{
     client::{self, Update},
     feed::{Feed, FeedError, Post},
     reply::Problem,
-    server::{self, App, Options, Seat},
+    routes,
+    server::{App, Options, Seat},
 };
 use common::{NEVER, Running, quiet, request, silent, soon};
 use event_client::{GivenUp, Options as Reading};
@@ -197,7 +198,7 @@ async fn past_the_quota_429() {
     let routes = |from: [u8; 4]| {
         let layer =
             middleware::from_fn_with_state(Arc::clone(&quota), within_quota);
-        server::router(app.clone())
+        routes::router(app.clone())
             .layer(layer)
             .layer(Extension(Peer(SocketAddr::from((from, 50_000)))))
     };

@@ -147,7 +147,7 @@ pub fn serve(chapter: Chapter) -> io::Result<()> {
                 ..ch04_axum::server::Options::default()
             };
             let app = ch04_axum::server::App::new(options, stop, log);
-            ch04_axum::server::run(listener, app)
+            ch04_axum::routes::run(listener, app)
         }),
         Chapter::Ch05 => runtime::run(listener, stopped, |listener, stop| {
             let options = ch05_browser::server::Options {

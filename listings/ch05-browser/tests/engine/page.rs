@@ -538,7 +538,7 @@ pub(crate) fn sources() {
                 ..ch04_axum::server::Options::default()
             };
             let app = ch04_axum::server::App::new(options, stop, log);
-            ch04_axum::server::run(listener, app)
+            ch04_axum::routes::run(listener, app)
         })
     });
     let browser = Browser::start();
