@@ -73,7 +73,11 @@ fn allowed(name: &str, import: &str, is_dev: bool) -> bool {
             matches!(import, FORMAT | "contract" | "harness" | "interop")
         }
         // They try what the chapters are made of.
-        "fuzz" => import == FORMAT || import == "ch01-sockets",
+        "fuzz" => {
+            import == FORMAT
+                || import == "ch01-sockets"
+                || (is_dev && import == "event-log")
+        }
         "soak" => {
             is_library
                 || is_chapter(import)
