@@ -42,6 +42,8 @@ http {{
       nchan_channel_id events;
       nchan_subscriber_first_message newest;
       nchan_eventsource_ping_interval {heartbeat};
+      nchan_eventsource_ping_event \"\";
+      nchan_eventsource_ping_comment heartbeat;
     }}
     location = /messages {{
       keepalive_requests 1000000;

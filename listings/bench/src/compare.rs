@@ -12,8 +12,9 @@ use crate::{CHAPTERS, cargo};
 
 /// The launcher is the same everywhere, and no part of any way.
 const LAUNCHER: &str = "dashboard";
-/// What the chapters' clients stand on, from the second chapter on.
-const CLIENT: &str = "reqwest";
+/// What the chapters' clients stand on, from the second chapter on. The first
+/// is the book's own, and counts as a client.
+const CLIENT: [&str; 2] = ["event-client", "reqwest"];
 
 /// Lines and packages of each chapter, as text.
 ///
@@ -23,7 +24,8 @@ pub fn text() -> io::Result<String> {
     let members = cargo::members()?;
     let names = ["chapter", "server", "client", "both", "start", "all"];
     let mut lines = Table::new(&names, 1);
-    let names = ["chapter", "all", "without the client's"];
+    let names =
+        ["chapter", "all", "without the client's", "without default features"];
     let mut packages = Table::new(&names, 1);
     let mut notes = String::new();
     for chapter in CHAPTERS {
@@ -40,14 +42,18 @@ pub fn text() -> io::Result<String> {
         let mut prune = vec!["--prune", LAUNCHER];
         let all = cargo::tree(chapter, &prune)?;
         // Cargo refuses to leave out what is not there.
-        if all.iter().any(|package| name(package) == CLIENT) {
-            prune.extend(["--prune", CLIENT]);
+        for client in CLIENT {
+            if all.iter().any(|package| name(package) == client) {
+                prune.extend(["--prune", client]);
+            }
         }
         let server = cargo::tree(chapter, &prune)?;
+        let library = cargo::tree(chapter, &["--no-default-features"])?;
         packages.row([
             chapter.to_owned(),
             cargo::foreign(all, &members).count().to_string(),
             cargo::foreign(server, &members).count().to_string(),
+            cargo::foreign(library, &members).count().to_string(),
         ]);
 
         let sides = sides.iter().filter(|(_, names)| !names.is_empty());
@@ -67,6 +73,12 @@ pub fn text() -> io::Result<String> {
             .collect();
         wrap(&mut notes, &format!("    stands on {}", direct.join(", ")));
     }
+    let [client, _] = CLIENT;
+    let modules = modules(&source(client))?;
+    let sum = about(modules.values().map(|module| module.lines).sum());
+    lines.row([client, "0", &sum, "0", "0", &sum].map(str::to_owned));
+    let names: Vec<_> = modules.keys().map(String::as_str).collect();
+    wrap(&mut notes, &format!("{client}: client: {}", names.join(", ")));
     Ok(format!(
         "lines of code, to the nearest ten: without blank lines, comments and \
          tests\n{}\n\
@@ -196,8 +208,12 @@ fn named(code: &str, root: &str) -> BTreeSet<String> {
     names
 }
 
-/// A side's name, and whether the modules `server` and `client` reach its
-/// modules: directly, or through others.
+/// Where the server begins: a chapter may have its routes elsewhere.
+const SERVER: &[&str] = &["server", "routes"];
+const READER: &[&str] = &["client"];
+
+/// A side's name, and whether the modules of the server and the client reach
+/// its modules: directly, or through others.
 type Side = (&'static str, bool, bool);
 
 const SIDES: [Side; 4] = [
@@ -211,8 +227,8 @@ fn of_side(
     modules: &BTreeMap<String, Module>,
     (_, by_server, by_client): Side,
 ) -> Vec<&str> {
-    let server = reached(modules, "server");
-    let client = reached(modules, "client");
+    let server = reached(modules, SERVER);
+    let client = reached(modules, READER);
     let names = modules.keys().map(String::as_str);
     names
         .filter(|name| {
@@ -224,10 +240,10 @@ fn of_side(
 
 fn reached<'a>(
     modules: &'a BTreeMap<String, Module>,
-    from: &'a str,
+    from: &[&'a str],
 ) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
-    let mut next = vec![from];
+    let mut next = from.to_vec();
     while let Some(name) = next.pop() {
         if let Some(module) = modules.get(name)
             && reached.insert(name)

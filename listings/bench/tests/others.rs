@@ -3,7 +3,7 @@
 
 use std::process::{Command, ExitCode};
 
-use contract::needs::{Need, run_each};
+use harness::needs::{Need, run_each};
 use interop::peers::Needs;
 
 fn main() -> ExitCode {

@@ -4,7 +4,7 @@
 // Cargo has fetched the packages of this system, not those of others.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
-use contract::transcript;
+use harness::transcript;
 use std::path::Path;
 
 #[test]

@@ -8,7 +8,7 @@ mod support;
 use std::net::TcpStream;
 
 use book::programs::chapters;
-use contract::browser::until;
+use harness::browser::until;
 use support::{Book, kill, workspace};
 
 const RUN: &str = "/live/run/ch01-sockets";

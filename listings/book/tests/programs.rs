@@ -5,7 +5,7 @@
 
 mod support;
 
-use contract::browser::until;
+use harness::browser::until;
 use support::{Book, Events, Gate, Workspace, command_line, small_book};
 
 const CHAPTER: &str = "ch01-sockets";

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::browser::until;
+use harness::browser::until;
 #[cfg(unix)]
 use support::kill;
 use support::{Book, PAGE, command, small_book};

@@ -313,8 +313,7 @@ fn without_secrets(head: &str) -> String {
 }
 
 /// A URL without the user and the password that it may have.
-#[must_use]
-pub fn without_user(url: &str) -> Cow<'_, str> {
+fn without_user(url: &str) -> Cow<'_, str> {
     let Some((scheme, rest)) = url.split_once("//") else {
         return Cow::Borrowed(url);
     };

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dashboard::main(&ch01_sockets::CHAPTER)
+    dashboard::main(&ch01_sockets::launcher::CHAPTER)
 }

@@ -1,16 +1,16 @@
 //! What the book shows of nginx is what it does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::{
+use harness::{
     chapter::Chapter,
     needs::{self, Need},
 };
 use std::process::{Command, ExitCode};
 
-const CHAPTER: Chapter = contract::this_chapter!(9001);
+const CHAPTER: Chapter = harness::this_chapter!(9001);
 
 fn main() -> ExitCode {
-    let tests = contract::named![nginx];
+    let tests = harness::named![nginx];
     needs::run(&[Need::Nginx], &tests)
 }
 

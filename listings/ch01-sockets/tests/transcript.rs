@@ -3,14 +3,14 @@
 #![cfg(unix)] // The texts of errors differ on other systems.
 #![allow(clippy::unwrap_used)]
 
-use contract::{
-    Program,
+use contract::Program;
+use harness::{
     chapter::{self, Chapter, Running},
     transcript,
 };
 use std::{net::TcpListener, process::Command};
 
-const CHAPTER: Chapter = contract::this_chapter!(9001);
+const CHAPTER: Chapter = harness::this_chapter!(9001);
 
 #[test]
 fn server_and_client() {

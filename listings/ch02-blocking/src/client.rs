@@ -3,21 +3,19 @@
 //! keeps the time; when to connect, and with what, stays ours.
 
 use ch01_sockets::client::{pause, seed};
+use event_client::{redacted, tls};
 use event_stream::{
     Decoder, Failure, Item, LimitExceeded, Reconnection, Refusal, Verdict,
 };
 use reqwest::{
     Url,
     blocking::{Client, Request, Response},
-    header::{
-        ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue,
-        LOCATION, SET_COOKIE,
-    },
+    header::{ACCEPT_ENCODING, LOCATION},
     redirect::Policy,
 };
 use std::{
     error::Error,
-    fmt::{self, Write as _},
+    fmt,
     io::{self, ErrorKind, Read},
     iter,
     ops::ControlFlow,
@@ -162,7 +160,7 @@ fn http_client(timeout: Option<Duration>) -> reqwest::Result<Client> {
         // Streams of this machine are not to go through a proxy.
         .no_proxy();
     #[cfg(feature = "tls")]
-    let http = http.tls_backend_preconfigured(crate::tls::config());
+    let http = http.tls_backend_preconfigured(tls::config());
     http.build()
 }
 
@@ -265,37 +263,13 @@ fn set_user(url: &mut Url, user: &str, password: Option<&str>) {
 /// Why no response came; an error where none would come the next time.
 fn not_answered(error: reqwest::Error) -> Result<Lost, GivenUp> {
     let hyper = causes(&error).find_map(|cause| cause.downcast_ref());
-    if error.is_builder() || is_untrusted(&error) {
+    if error.is_builder() || tls::is_untrusted(&error) {
         Err(GivenUp::Client(error))
     } else if hyper.is_some_and(hyper::Error::is_parse) {
         Err(GivenUp::Malformed(error.into()))
     } else {
         Ok(Lost::Failed(error.into()))
     }
-}
-
-/// Whether the server's certificate is wrong, and not only too early or late:
-/// that is mended while a program runs.
-#[cfg(feature = "tls")]
-fn is_untrusted(error: &reqwest::Error) -> bool {
-    use rustls::CertificateError::{
-        Expired, ExpiredContext, NotValidYet, NotValidYetContext,
-    };
-    causes(error).any(|cause| match cause.downcast_ref() {
-        Some(rustls::Error::InvalidCertificate(why)) => !matches!(
-            why,
-            Expired
-                | ExpiredContext { .. }
-                | NotValidYet
-                | NotValidYetContext { .. }
-        ),
-        _ => false,
-    })
-}
-
-#[cfg(not(feature = "tls"))]
-fn is_untrusted(_: &reqwest::Error) -> bool {
-    false
 }
 
 /// The failure with the first of the body that explains it: as much as a
@@ -373,35 +347,13 @@ fn request_head(request: &Request) -> String {
     let url = request.url();
     let query = url.query().map(|query| format!("?{query}"));
     let (path, query) = (url.path(), query.unwrap_or_default());
-    let start = format!("{} {path}{query} HTTP/1.1", request.method());
-    head(start, request.headers())
+    let fields = redacted(request.headers());
+    format!("{} {path}{query} HTTP/1.1\n{fields}\n", request.method())
 }
 
 fn response_head(response: &Response) -> String {
-    let start = format!("{:?} {}", response.version(), response.status());
-    head(start, response.headers())
-}
-
-/// A head as text, with a blank line at its end.
-fn head(mut text: String, fields: &HeaderMap) -> String {
-    for (name, value) in fields {
-        // A `String` takes whatever is written to it.
-        let _ = write!(text, "\n{name}: {}", shown(name, value));
-    }
-    text + "\n\n"
-}
-
-/// A field's value, unless it lets whoever reads it in: what is printed is
-/// often kept.
-fn shown(name: &HeaderName, value: &HeaderValue) -> String {
-    if [AUTHORIZATION, SET_COOKIE].contains(name) {
-        return "(not shown)".to_owned();
-    }
-    let text = String::from_utf8_lossy(value.as_bytes());
-    if *name == LOCATION {
-        return ch01_sockets::client::without_user(&text).into_owned();
-    }
-    text.into_owned()
+    let fields = redacted(response.headers());
+    format!("{:?} {}\n{fields}\n", response.version(), response.status())
 }
 
 // ANCHOR: lost

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dashboard::main(&ch02_blocking::CHAPTER)
+    dashboard::main(&ch02_blocking::launcher::CHAPTER)
 }

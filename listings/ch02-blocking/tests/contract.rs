@@ -1,8 +1,8 @@
 //! The contract of every server and client, kept by this chapter's.
 
-use contract::chapter::Chapter;
+use harness::chapter::Chapter;
 
-const CHAPTER: Chapter = contract::this_chapter!(9002);
+const CHAPTER: Chapter = harness::this_chapter!(9002);
 
 #[test]
 fn the_server_keeps_the_contract() {

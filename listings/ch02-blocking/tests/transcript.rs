@@ -3,7 +3,7 @@
 #![cfg(unix)] // The texts of errors differ on other systems.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use contract::{chapter::Chapter, transcript};
+use harness::{chapter::Chapter, transcript};
 use std::{
     env, fs,
     io::{Read, Write},
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const CHAPTER: Chapter = contract::this_chapter!(9002);
+const CHAPTER: Chapter = harness::this_chapter!(9002);
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)

@@ -4,16 +4,14 @@
 #[path = "ask/terminal.rs"]
 mod terminal;
 
-use ch03_hyper::client::{self, Notice};
-use event_stream::Item;
-use futures::StreamExt;
+use event_client::RequestBuilderExt;
+use futures::TryStreamExt;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use std::{
     env,
     error::Error,
     io::{Write, stdout},
-    pin::pin,
 };
 use terminal::visible;
 
@@ -28,15 +26,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let body = json!({ "model": model, "messages": messages, "stream": true });
     // The error itself may show the key.
     let key = env::var("MODEL_API_KEY").map_err(|_| "no MODEL_API_KEY")?;
-    let request = client::http()
+    let mut events = event_client::http()
         .build()?
         .post(url)
         .bearer_auth(key)
         .header(CONTENT_TYPE, "application/json")
-        .body(body.to_string());
-    let mut notices = pin!(client::read(request)?);
-    while let Some(notice) = notices.next().await {
-        let Notice::Item(Item::Event(event)) = notice? else { continue };
+        .body(body.to_string())
+        .events()?;
+    while let Some(event) = events.try_next().await? {
         if event.data == "[DONE]" {
             return Ok(());
         }

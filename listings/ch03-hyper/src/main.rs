@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dashboard::main(&ch03_hyper::CHAPTER)
+    dashboard::main(&ch03_hyper::launcher::CHAPTER)
 }

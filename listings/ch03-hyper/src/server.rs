@@ -2,14 +2,11 @@
 
 use crate::connections::{self, Limits, Log, Peer, Stopped};
 use bytes::Bytes;
-use event_stream::{Event, FieldError, HEARTBEAT, MIME_TYPE};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
-use http_body_util::{
-    BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody,
-};
+use event_stream::{Event, EventBody, FieldError, HEARTBEAT, MIME_TYPE};
+use futures::{Stream, StreamExt, stream};
+use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::Frame,
     header::{
         ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION,
         CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
@@ -133,8 +130,8 @@ impl Server {
             last_sent: Instant::now(),
             _place: place,
         };
-        let frames = reader.into_stream().map_ok(Frame::data);
-        let response = stream_head(StreamBody::new(frames).boxed_unsync());
+        let body = EventBody::new(reader.into_stream());
+        let response = stream_head(body.boxed_unsync());
         self.log_head(&response);
         response
     }

@@ -5,13 +5,12 @@ mod common;
 
 use bytes::Bytes;
 use ch03_hyper::{
-    client::{self, GivenUp, Notice},
     connections::{self, Limits},
     server::Options,
 };
-use common::{Lines, NEVER, Reader, Running, soon};
-use event_stream::{Event, Item, MIME_TYPE, MessageEvent};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use common::{Lines, NEVER, Reader, Running};
+use event_stream::{Event, MIME_TYPE};
+use futures::{Stream, StreamExt, stream};
 use http_body_util::StreamBody;
 use hyper::{
     Request, Response, StatusCode, Version,
@@ -22,12 +21,12 @@ use hyper::{
 use reqwest::RequestBuilder;
 use std::{
     convert::Infallible, error::Error, future::ready, net::SocketAddr,
-    pin::pin, time::Duration,
+    time::Duration,
 };
 use tokio::{
     io::AsyncWriteExt,
     net::TcpListener,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -146,108 +145,6 @@ async fn each_reader_has_its_interval() {
     assert_eq!(reader.event().await, None);
 }
 
-// ANCHOR: merge
-/// What happens on any of these streams, each with the place of its stream.
-fn merge<S>(
-    streams: impl IntoIterator<Item = S>,
-) -> impl Stream<Item = (usize, S::Item)>
-where
-    S: Stream + Send + 'static,
-{
-    let named = streams
-        .into_iter()
-        .enumerate()
-        .map(|(place, stream)| stream.map(move |item| (place, item)).boxed());
-    stream::select_all(named)
-}
-// ANCHOR_END: merge
-
-#[tokio::test]
-async fn two_streams_are_one() {
-    let every = Duration::from_millis(10);
-    let options = Options { every, ..Options::default() };
-    let servers =
-        [Running::start(options).await, Running::start(options).await];
-    let http = client::http().build().unwrap();
-    let streams = servers.each_ref().map(|server| {
-        let url = format!("http://{}/events", server.addr);
-        client::read(http.get(url)).unwrap()
-    });
-    let mut merged = pin!(merge(streams));
-    let mut events = [0, 0];
-    while events.iter().any(|count| *count < 3) {
-        let (place, notice) = soon("a notice", merged.next()).await.unwrap();
-        if let Notice::Item(Item::Event(event)) = notice.unwrap() {
-            events[place] += 1;
-            assert_eq!(event.last_event_id, events[place].to_string());
-        }
-    }
-    // The end of one is not the end of both.
-    let [first, _second] = servers;
-    first.stop().await;
-    let mut behind = 0;
-    let mut is_lost = false;
-    while !is_lost || behind < 3 {
-        match soon("a notice", merged.next()).await.unwrap() {
-            (0, Ok(Notice::Lost { .. })) => is_lost = true,
-            (1, Ok(Notice::Item(_))) => behind += usize::from(is_lost),
-            _ => {}
-        }
-    }
-}
-
-// ANCHOR: watchdog
-/// The events of a stream; an error, and the end, if the next does not come
-/// in time.
-fn watched(
-    notices: impl Stream<Item = Result<Notice, GivenUp>>,
-    limit: Duration,
-) -> impl Stream<Item = Result<MessageEvent, Box<dyn Error>>> {
-    let events = notices.try_filter_map(async |notice| {
-        let Notice::Item(Item::Event(event)) = notice else {
-            return Ok(None);
-        };
-        Ok(Some(event))
-    });
-    stream::unfold(Some(Box::pin(events)), move |events| async move {
-        let mut events = events?;
-        Some(match timeout(limit, events.next()).await {
-            Ok(Some(Ok(event))) => (Ok(event), Some(events)),
-            Ok(Some(Err(error))) => (Err(error.into()), None),
-            Ok(None) => return None,
-            Err(_) => (Err("no event came in time".into()), None),
-        })
-    })
-}
-// ANCHOR_END: watchdog
-
-#[tokio::test]
-async fn heartbeats_do_not_calm_the_watchdog() {
-    let heartbeat = Duration::from_millis(10);
-    let options = Options { every: NEVER, heartbeat, ..Options::default() };
-    let mut server = Running::start(options).await;
-    let http = client::http().build().unwrap();
-    let url = format!("http://{}/events", server.addr);
-    let notices = client::read(http.get(url)).unwrap();
-    let mut events = pin!(watched(notices, Duration::from_secs(2)));
-    let first = soon("an event", events.next()).await.unwrap().unwrap();
-    assert_eq!(first.data, "Hello! This is event 1");
-    let over = soon("the end", events.next()).await.unwrap().unwrap_err();
-    assert_eq!(over.to_string(), "no event came in time");
-    // The connection went with the stream.
-    server.lines.after("Client disconnected: ").await;
-    assert!(events.next().await.is_none());
-
-    // Whoever wants more goes on from the last event.
-    let request = http
-        .get(format!("http://{}/events", server.addr))
-        .header("Last-Event-ID", first.last_event_id);
-    let notices = client::read(request).unwrap();
-    let mut events = pin!(watched(notices, NEVER));
-    let next = soon("an event", events.next()).await.unwrap().unwrap();
-    assert_eq!(next.data, "Hello! This is event 2");
-}
-
 // ANCHOR: relay
 /// Passes a stream on, byte by byte, from a server behind this one.
 async fn relay(
@@ -304,7 +201,7 @@ async fn a_relay_holds_nothing_back_and_leaves_with_its_reader() {
         Options { every: NEVER, heartbeat: NEVER, ..Options::default() };
     let mut server = Running::start(options).await;
     let url = format!("http://{}/events", server.addr);
-    let http = client::http().build().unwrap();
+    let http = event_client::http().build().unwrap();
     let (addr, _guard) =
         serve(move |request| relay(http.get(&url), request)).await;
     let request = "GET / HTTP/1.1\r\nHost: me\r\nLast-Event-ID: 41\r\n\r\n";
@@ -325,7 +222,7 @@ async fn a_relay_holds_nothing_back_and_leaves_with_its_reader() {
 async fn relay_before_a_listener() -> (SocketAddr, DropGuard, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let http = client::http().build().unwrap();
+    let http = event_client::http().build().unwrap();
     let (addr, guard) =
         serve(move |request| relay(http.get(&url), request)).await;
     (addr, guard, listener)

@@ -8,14 +8,12 @@ mod answer;
 mod common;
 
 use answer::{Answer, Api, NoAnswer};
-use ch03_hyper::client::{self, GivenUp, Options};
 use common::{Reader, soon};
-use contract::{
-    Program,
-    chapter::{Chapter, Running},
-};
+use contract::Program;
+use event_client::{GivenUp, Options};
 use event_stream::Failure;
 use futures::FutureExt;
+use harness::chapter::{Chapter, Running};
 use std::{
     fmt::Write,
     future::{pending, ready},
@@ -30,7 +28,7 @@ use tokio::{
     time::sleep,
 };
 
-const CHAPTER: Chapter = contract::this_chapter!(9013);
+const CHAPTER: Chapter = harness::this_chapter!(9013);
 
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
@@ -65,7 +63,7 @@ impl Model {
     fn answer(&self, path: &str, model: &str) -> Answer {
         let url = format!("{}{path}", self.origin).parse().unwrap();
         let api = Api::of(&url).unwrap();
-        let http = client::http().build().unwrap();
+        let http = event_client::http().build().unwrap();
         let request = api.request(&http, url, Some(KEY), model, "Hi").unwrap();
         Answer::new(api, request, Options::default()).unwrap()
     }
@@ -377,9 +375,9 @@ async fn the_server_refuses_what_it_cannot_answer() {
 async fn made_of(url: &str) -> (String, String) {
     let url = url.parse().unwrap();
     let api = Api::of(&url).unwrap();
-    let http = client::http().build().unwrap();
+    let http = event_client::http().build().unwrap();
     let request = api.request(&http, url, None, "any", "Hi").unwrap();
-    let options = Options { keeps_unfinished: true, ..Options::default() };
+    let options = Options::default().keeping_unfinished();
     all(&mut Answer::new(api, request, options).unwrap()).await
 }
 
@@ -686,7 +684,7 @@ async fn a_busy_server_is_asked_again_and_no_other() {
     ] {
         let url = peer(CHAT, responses.map(Clone::clone)).await;
         let url = url.parse::<reqwest::Url>().unwrap();
-        let http = client::http().build().unwrap();
+        let http = event_client::http().build().unwrap();
         let count = std::cell::Cell::new(0);
         let ask = || {
             count.set(count.get() + 1);

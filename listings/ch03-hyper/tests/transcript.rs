@@ -2,12 +2,10 @@
 //! `UPDATE_TRANSCRIPTS=1` writes the files anew; CI refuses that.
 #![cfg(unix)] // The texts of errors differ on other systems.
 
-use contract::{
-    Program,
-    chapter::{self, Chapter, Running},
-};
+use contract::Program;
+use harness::chapter::{self, Chapter, Running};
 
-const CHAPTER: Chapter = contract::this_chapter!(9003);
+const CHAPTER: Chapter = harness::this_chapter!(9003);
 
 #[test]
 fn server_and_client() {

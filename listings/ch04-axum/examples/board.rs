@@ -6,24 +6,22 @@ use axum::{
     extract::{FromRef, State, rejection::JsonRejection},
     http::StatusCode,
     middleware,
-    response::Response,
+    response::{IntoResponse, Response},
     routing::get,
 };
-use ch03_hyper::client as http;
 use ch04_axum::{
     client::{self, Update},
     feed::{Feed, FeedError, Post},
     reply::Problem,
-    server::{self, App, Options, Published, Seat},
+    routes::Published,
+    server::{self, App, Options, Seat},
 };
-use event_stream::Reconnection;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
     collections::VecDeque,
     error::Error,
-    hash::{BuildHasher, RandomState},
     io,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -127,8 +125,10 @@ async fn snapshot(State(board): State<Board>) -> Json<Snapshot> {
 }
 
 async fn events(seat: Seat) -> Result<Response, Problem> {
-    let reader = seat.reader()?;
-    Ok(seat.stream(reader.into_stream()))
+    Ok(match seat.reader() {
+        Some(reader) => seat.stream(reader.into_stream()),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 async fn post(
@@ -154,7 +154,7 @@ pub async fn follow(
     url: &str,
     mut seen: impl FnMut(&Snapshot),
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let http = http::http().build()?;
+    let http = event_client::http().build()?;
     loop {
         let mut response = http.get(format!("{url}/board")).send().await?;
         response.error_for_status_ref()?;
@@ -168,9 +168,8 @@ pub async fn follow(
         let mut board: Snapshot = serde_json::from_slice(&json)?;
         seen(&board);
 
-        let rules = Reconnection::new(RandomState::new().hash_one(()))
+        let options = event_client::Options::default()
             .with_last_event_id(&*board.last_event_id);
-        let options = http::Options { rules, ..http::Options::default() };
         let feed = client::feed(&format!("{url}/events"), options)?;
         let mut feed = pin!(feed);
         loop {

@@ -6,7 +6,8 @@ use axum::{body::Body, http::Request};
 use ch03_hyper::connections::Log;
 use ch04_axum::{
     feed::{Feed, Post},
-    server::{self, App, Options},
+    routes,
+    server::{App, Options},
 };
 use dashboard::say;
 use futures::StreamExt;
@@ -56,7 +57,7 @@ async fn measure(
         _ => Arc::new(|line| say(line)),
     };
     let app = App::new(Options::default(), CancellationToken::new(), log);
-    let routes = server::router(app.clone());
+    let routes = routes::router(app.clone());
     let have = Arc::new(Semaphore::new(0));
     for _ in 0..readers {
         let ask = Request::get("/events").header("Host", "localhost");

@@ -2,7 +2,7 @@
 //! `post AUTHOR TEXT [URL]`. Of its body that is the first kilobyte, escaped:
 //! the server may be anybody's.
 
-use ch03_hyper::{client, runtime};
+use ch03_hyper::runtime;
 use ch04_axum::feed::Post;
 use event_stream::{Refusal, drives_a_terminal};
 use reqwest::{Response, header::CONTENT_TYPE};
@@ -39,7 +39,7 @@ fn fail(error: &dyn Error) -> ExitCode {
 
 /// Sends one post; `true` if it was taken.
 async fn post(url: &str, post: &Post) -> Result<bool, Box<dyn Error>> {
-    let response = client::http()
+    let response = event_client::http()
         .build()?
         .post(url)
         .timeout(TIMEOUT)

@@ -1,7 +1,7 @@
-//! The client: chapter 3's, with types.
+//! The client: that of the crate `event-client`, with types.
 
 use crate::feed::{Feed, FeedError};
-use ch03_hyper::client::{self, GivenUp, Notice, Options};
+use event_client::{GivenUp, Notice, Options, RequestBuilderExt};
 use event_stream::{Item, MessageEvent};
 use futures::{Stream, TryStreamExt};
 
@@ -40,8 +40,7 @@ pub fn feed(
     options: Options,
 ) -> Result<impl Stream<Item = Result<Update, GivenUp>> + Send + use<>, GivenUp>
 {
-    let http = client::http().build().map_err(GivenUp::Request)?;
-    let notices = client::read_with(http.get(url), options)?;
-    Ok(notices.map_ok(Update::from))
+    let http = event_client::http().build().map_err(GivenUp::Request)?;
+    Ok(http.get(url).notices_with(options)?.map_ok(Update::from))
 }
 // ANCHOR_END: update

@@ -1,11 +1,11 @@
 //! What is on the stream: the events' types and payloads, one enum for both
 //! sides.
 
+use event_log::{Gap, hub::Ended};
 use event_stream::{Event, FieldError, MessageEvent};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::{error::Error, fmt};
-use utoipa::ToSchema;
 
 // ANCHOR: feed
 /// An event of this chapter's stream.
@@ -21,22 +21,29 @@ pub enum Feed {
 }
 
 /// What somebody said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "routes", derive(utoipa::ToSchema))]
 pub struct Post {
     /// Who says it, in one line.
-    #[schema(
-        min_length = 1,
-        max_length = 40,
-        pattern = r"\S",
-        example = "Ada"
+    #[cfg_attr(
+        feature = "routes",
+        schema(
+            min_length = 1,
+            max_length = 40,
+            pattern = r"\S",
+            example = "Ada"
+        )
     )]
     pub author: String,
     /// What is said; LF begins a new line.
-    #[schema(
-        min_length = 1,
-        max_length = 500,
-        pattern = r"\S",
-        example = "Hi!"
+    #[cfg_attr(
+        feature = "routes",
+        schema(
+            min_length = 1,
+            max_length = 500,
+            pattern = r"\S",
+            example = "Hi!"
+        )
     )]
     pub text: String,
 }
@@ -83,14 +90,34 @@ fn is_control(c: char) -> bool {
 }
 
 /// Events that the server no longer has.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "routes", derive(utoipa::ToSchema))]
 pub struct Missed {
     /// How many; `null` if that is not known, since the reader's last event
     /// ID is from before a restart, or from elsewhere.
-    #[schema(required = true)]
+    #[cfg_attr(feature = "routes", schema(required = true))]
     pub events: Option<u64>,
+}
+
+impl From<Gap> for Missed {
+    fn from(gap: Gap) -> Self {
+        let events = match gap {
+            Gap::Missed(events) => Some(events),
+            Gap::Unknown => None,
+        };
+        Self { events }
+    }
+}
+
+impl Missed {
+    /// The event that tells of it.
+    #[must_use]
+    pub fn event(self) -> Event<'static> {
+        let Ok(event) = json(Feed::MISSED, &self) else {
+            unreachable!("a number is JSON, and the type is one line")
+        };
+        event
+    }
 }
 // ANCHOR_END: feed
 
@@ -102,7 +129,7 @@ impl<'a> TryFrom<&'a Feed> for Event<'a> {
         Ok(match feed {
             Feed::Greeting(text) => Self::new(text),
             Feed::Posted(post) => json(Feed::POSTED, post)?,
-            Feed::Missed(missed) => json(Feed::MISSED, missed)?,
+            Feed::Missed(missed) => missed.event(),
         })
     }
 }
@@ -111,11 +138,10 @@ impl TryFrom<&MessageEvent> for Feed {
     type Error = FeedError;
 
     fn try_from(event: &MessageEvent) -> Result<Self, FeedError> {
-        let data = &event.data;
         match &*event.event_type {
-            Self::GREETING => Ok(Self::Greeting(data.clone())),
-            Self::POSTED => parse(Self::POSTED, data).map(Self::Posted),
-            Self::MISSED => parse(Self::MISSED, data).map(Self::Missed),
+            Self::GREETING => Ok(Self::Greeting(event.data.clone())),
+            Self::POSTED => parse(Self::POSTED, event).map(Self::Posted),
+            Self::MISSED => parse(Self::MISSED, event).map(Self::Missed),
             unknown => Err(FeedError::Unknown(unknown.to_owned())),
         }
     }
@@ -137,8 +163,16 @@ pub enum FeedError {
     Data(&'static str, serde_json::Error),
     /// A field that cannot be written.
     Field(FieldError),
+    /// The stream has ended, and takes no more events.
+    Ended,
 }
 // ANCHOR_END: convert
+
+impl From<Ended> for FeedError {
+    fn from(Ended: Ended) -> Self {
+        Self::Ended
+    }
+}
 
 /// What is wrong with a post.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,17 +233,17 @@ fn json(
     event_type: &'static str,
     data: &impl Serialize,
 ) -> Result<Event<'static>, FeedError> {
-    let data = serde_json::to_string(data)
-        .map_err(|error| FeedError::Data(event_type, error))?;
-    Event::new(data).with_type(event_type).map_err(FeedError::Field)
+    Event::from_json(data)
+        .map_err(|error| FeedError::Data(event_type, error))?
+        .with_type(event_type)
+        .map_err(FeedError::Field)
 }
 
 fn parse<T: DeserializeOwned>(
     event_type: &'static str,
-    data: &str,
+    event: &MessageEvent,
 ) -> Result<T, FeedError> {
-    serde_json::from_str(data)
-        .map_err(|error| FeedError::Data(event_type, error))
+    event.json().map_err(|error| FeedError::Data(event_type, error))
 }
 
 impl fmt::Display for FeedError {
@@ -221,6 +255,7 @@ impl fmt::Display for FeedError {
             Self::Data(event_type, error) => {
                 write!(f, "an event of type {event_type:?}: {error}")
             }
+            Self::Ended => write!(f, "the stream has ended"),
             Self::Field(error) => write!(f, "{error}"),
         }
     }

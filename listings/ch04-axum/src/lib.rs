@@ -2,92 +2,25 @@
 //!
 //! What an application asks of a framework: routes and what they take and
 //! give, described once for the compiler, for the other side and for people.
-//! The connections are chapter 3's.
+//! The connections are chapter 3's; one source for many readers is the hub of
+//! the crate `event-log`.
 //!
 //! - [`feed`]: the events' types and payloads, known to both sides.
-//! - [`hub`]: one source, many readers, and nobody misses anything unawares.
 //! - [`reply`]: what the routes answer.
-//! - [`server`]: the routes and the layers around them.
-//! - [`docs`]: the description of all that, and a page to browse it.
-//! - [`client`]: chapter 3's client, with types.
+//! - [`server`]: what all routes share, and the layers around them.
+//! - `routes` and `docs`: this chapter's own routes, their description, and a
+//!   page to browse it; with the feature `routes`.
+//! - `client`: the client of `event-client`, with types; with the feature `client`.
+//! - `launcher`: how the launcher starts both; with the feature `launcher`.
 
+#[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "routes")]
 pub mod docs;
 pub mod feed;
-pub mod hub;
+#[cfg(feature = "launcher")]
+pub mod launcher;
 pub mod reply;
+#[cfg(feature = "routes")]
+pub mod routes;
 pub mod server;
-
-use axum::http::HeaderValue;
-use ch03_hyper::runtime;
-use client::Update;
-use dashboard::{Chapter, Report, Request, say};
-use futures::StreamExt;
-use server::App;
-use std::{
-    error::Error,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    pin::pin,
-    sync::Arc,
-};
-
-/// Whose pages read from a server that the launcher starts: the book's, and
-/// chapter 5's, which read from any chapter. Elsewhere port 3000 is somebody
-/// else's.
-const BOOK: [&str; 4] = [
-    "http://127.0.0.1:3000",
-    "http://localhost:3000",
-    "http://127.0.0.1:9005",
-    "http://localhost:9005",
-];
-
-/// What the launcher needs to know of this chapter.
-pub const CHAPTER: Chapter = Chapter {
-    name: "ch04-axum",
-    about: "Chapter 4: Server-Sent Events over axum",
-    addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9004)),
-    server: |given| {
-        let default = server::Options::default();
-        let options = server::Options {
-            every: given.every,
-            heartbeat: given.heartbeat,
-            max_readers: given.max_readers_or(default.max_readers),
-            hosts: given.hosts,
-            origins: BOOK
-                .map(HeaderValue::from_static)
-                .into_iter()
-                .chain(server::origins(&given.origins)?)
-                .collect(),
-            ..default
-        };
-        runtime::run(given.listener, given.stop, |listener, stop| {
-            let app = App::new(options, stop, Arc::new(|line| say(line)));
-            server::run(listener, app)
-        })
-    },
-    clients: &[("rust", read)],
-    has_guard: true,
-};
-
-fn read(request: &Request, report: &mut Report) -> Result<(), Box<dyn Error>> {
-    runtime::block_on(async {
-        let options = ch03_hyper::options(request);
-        let mut feed = pin!(client::feed(&request.url, options)?);
-        while let Some(update) = feed.next().await {
-            let shown = match update? {
-                Update::Event { feed, raw } => {
-                    if let Err(error) = feed {
-                        report.note(format_args!("Not understood: {error}"));
-                    }
-                    let id = &raw.last_event_id;
-                    report.event(&raw.event_type, &raw.data, id)
-                }
-                Update::Notice(notice) => ch03_hyper::show(&notice, report),
-            };
-            if shown.is_break() {
-                break;
-            }
-        }
-        Ok(())
-    })?
-}

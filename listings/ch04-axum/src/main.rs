@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dashboard::main(&ch04_axum::CHAPTER)
+    dashboard::main(&ch04_axum::launcher::CHAPTER)
 }

@@ -20,7 +20,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
-use utoipa::{ToResponse, ToSchema};
 
 use crate::feed::{Fault, FeedError};
 
@@ -80,20 +79,27 @@ where
 // ANCHOR_END: event_stream
 
 /// Why a request is refused, as RFC 9457 writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToResponse, ToSchema)]
-#[response(
-    description = "Refused; `detail` says why",
-    content_type = "application/problem+json"
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(
+    feature = "routes",
+    derive(utoipa::ToResponse, utoipa::ToSchema),
+    response(
+        description = "Refused; `detail` says why",
+        content_type = "application/problem+json"
+    )
 )]
 pub struct Problem {
     /// The status of the response.
-    #[schema(example = 422)]
+    #[cfg_attr(feature = "routes", schema(example = 422))]
     pub status: u16,
     /// The status in words.
-    #[schema(example = "Unprocessable Entity")]
+    #[cfg_attr(feature = "routes", schema(example = "Unprocessable Entity"))]
     pub title: String,
     /// What to change.
-    #[schema(example = "author: nothing is in it")]
+    #[cfg_attr(
+        feature = "routes",
+        schema(example = "author: nothing is in it")
+    )]
     pub detail: String,
 }
 
@@ -144,6 +150,10 @@ impl From<Fault> for Problem {
 
 impl From<FeedError> for Problem {
     fn from(error: FeedError) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        let status = match error {
+            FeedError::Ended => StatusCode::GONE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
     }
 }

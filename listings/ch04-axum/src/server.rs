@@ -1,34 +1,30 @@
-//! The server: routes, what they share, and the layers around them.
+//! The server: what all routes share, and the layers around them.
 
 use crate::{
-    docs,
-    feed::{Feed, FeedError, Post},
-    hub::{Block, Hub, Reader, Says},
+    feed::{Feed, FeedError, Missed},
     reply::{EventStream, Problem},
 };
 use axum::{
-    Json, Router,
-    extract::{
-        DefaultBodyLimit, FromRef, FromRequestParts, Request, State,
-        rejection::JsonRejection,
-    },
+    Router,
+    extract::{FromRef, FromRequestParts, Request, State},
     http::{
-        HeaderName, HeaderValue, Method, StatusCode,
+        HeaderName, HeaderValue, StatusCode,
         header::{CONTENT_TYPE, HOST, ORIGIN},
         request::Parts,
         uri::Authority,
     },
-    middleware::{self, Next},
+    middleware::Next,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use bytes::Bytes;
 use ch03_hyper::connections::{self, Limits, Log, Peer, Stopped};
-use event_stream::{Event, History, MIME_TYPE, Retry};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use event_log::{
+    History,
+    hub::{Block, Hub, Reader, Says},
+};
+use event_stream::{Event, MIME_TYPE, Retry};
+use futures::{Stream, StreamExt, stream};
 use hyper_util::service::TowerToHyperService;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::{
     convert::Infallible,
     future::ready,
@@ -42,20 +38,13 @@ use std::{
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tower_http::{compression::CompressionLayer, cors::CorsLayer};
-use utoipa::{OpenApi, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Connections beyond the readers: for those that post, ask for the
 /// description, or are refused.
 const SPARE_CONNECTIONS: usize = 64;
-
-/// What the body of a request may have. A post is smaller, even if every
-/// character of it is escaped.
-const MAX_BODY: usize = 8 * 1024;
 
 /// Who sent a request that did not come over a connection.
 const NOBODY: Peer =
@@ -132,10 +121,10 @@ pub fn origins(texts: &[String]) -> io::Result<Vec<HeaderValue>> {
 #[derive(Clone)]
 pub struct App {
     hub: Arc<Hub>,
-    options: Arc<Options>,
+    pub(crate) options: Arc<Options>,
     seats: Arc<Semaphore>,
     stop: CancellationToken,
-    log: Log,
+    pub(crate) log: Log,
 }
 // ANCHOR_END: app
 
@@ -151,7 +140,9 @@ impl App {
         // A semaphore has more permits than any system has sockets.
         let seats = options.max_readers.min(Semaphore::MAX_PERMITS);
         Self {
-            hub: Arc::new(Hub::new(history, options.behind)),
+            hub: Arc::new(Hub::new(history, options.behind, |gap| {
+                Missed::from(gap).event()
+            })),
             options: Arc::new(options),
             seats: Arc::new(Semaphore::new(seats)),
             stop,
@@ -162,13 +153,20 @@ impl App {
     /// Publishes an event, says so, and returns its ID.
     ///
     /// # Errors
-    /// If the event cannot be written; then it has not been published.
+    /// If the event cannot be written, or the stream has ended; then it has
+    /// not been published.
     pub fn publish(&self, feed: &Feed) -> Result<String, FeedError> {
         let event = Event::try_from(feed)?;
         let data = event.data().to_owned();
-        Ok(self.hub.publish(event, |number| {
+        let id = self.hub.publish(event, |number| {
             (self.log)(format_args!("Published event {number}: {data}"));
-        }))
+        })?;
+        Ok(id)
+    }
+
+    /// Ends the stream: see [`Hub::end`].
+    pub fn end(&self) {
+        self.hub.end();
     }
 
     /// Where the stream stands: see [`Hub::position`].
@@ -184,20 +182,7 @@ impl App {
     }
 }
 
-// ANCHOR: run
-/// Serves until the app's stop; then ends every stream and returns.
-///
-/// # Errors
-/// If the listener's address cannot be read.
-pub async fn run(listener: TcpListener, app: App) -> io::Result<()> {
-    connections::announce(listener.local_addr()?, &app.log);
-    tokio::select! {
-        never = greet(&app) => match never {},
-        () = serve(listener, &app, router(app.clone())) => {}
-    }
-    Ok(())
-}
-
+// ANCHOR: serve
 /// Serves any routes on chapter 3's connections, until the app's stop.
 pub async fn serve(listener: TcpListener, app: &App, routes: Router) {
     let options = &app.options;
@@ -207,25 +192,7 @@ pub async fn serve(listener: TcpListener, app: &App, routes: Router) {
     let service = TowerToHyperService::new(routes);
     connections::serve(listener, service, limits, stop, log).await;
 }
-
-/// The source: publishes a greeting at every tick, whether or not anybody
-/// reads.
-async fn greet(app: &App) -> Infallible {
-    let every = app.options.every;
-    let mut ticks = interval_at(Instant::now() + every, every);
-    // By default it would make up for those that a stopped process missed.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut number: u64 = 0;
-    loop {
-        ticks.tick().await;
-        number += 1;
-        let text = format!("Hello! This is event {number}");
-        if let Err(error) = app.publish(&Feed::Greeting(text)) {
-            (app.log)(format_args!("Cannot publish: {error}"));
-        }
-    }
-}
-// ANCHOR_END: run
+// ANCHOR_END: serve
 
 // ANCHOR: seat
 /// A reader's seat, taken for as long as this lives. A handler that streams
@@ -267,11 +234,10 @@ where
 }
 
 impl Seat {
-    /// A reader of what comes after the event that the request names.
-    ///
-    /// # Errors
-    /// If the reader cannot be told what it missed.
-    pub fn reader(&self) -> Result<Reader, FeedError> {
+    /// A reader of what comes after the event that the request names; `None`
+    /// if nothing will: see [`Hub::subscribe`].
+    #[must_use]
+    pub fn reader(&self) -> Option<Reader> {
         self.app.hub.subscribe(self.last_event_id())
     }
 
@@ -285,7 +251,7 @@ impl Seat {
     /// until the app stops.
     pub fn stream(
         mut self,
-        blocks: impl Stream<Item = Result<Block, FeedError>> + Send + 'static,
+        blocks: impl Stream<Item = Block> + Send + 'static,
     ) -> Response {
         // A time of its own for each: readers that lose a server together
         // must not come back together.
@@ -297,9 +263,9 @@ impl Seat {
 
         let heartbeat = self.app.options.heartbeat;
         let stopped = Stopped::new(self.app.stop.clone());
-        let encoded = stream::once(ready(Ok(retry)))
+        let encoded = stream::once(ready(retry))
             .chain(blocks)
-            .map_ok(move |block| self.sent(block))
+            .map(move |block| Ok::<_, Infallible>(self.sent(block)))
             .take_until(stopped);
         EventStream { encoded, heartbeat }.into_response()
     }
@@ -313,6 +279,7 @@ impl Seat {
                 log(format_args!("Sent event {number} to {peer}"));
             }
             Says::Missed(missed) => {
+                let missed = Missed::from(missed);
                 log(format_args!("Told {peer} that it missed {missed}"));
             }
         }
@@ -349,115 +316,12 @@ fn last_event_id(parts: &Parts) -> Option<String> {
 }
 // ANCHOR_END: last_event_id
 
-// ANCHOR: routes
-/// The stream
-///
-/// Greetings, what is posted, and what this reader missed. A reader that
-/// sends the ID of the last event that it has gets all that came after it.
-#[utoipa::path(
-    get,
-    path = "/events",
-    params(
-        ("Last-Event-ID" = Option<String>, Header,
-            description = "The ID of the last event that the reader has"),
-        ("lastEventId" = Option<String>, Query,
-            description = "The same, where there is no such field"),
-    ),
-    responses(
-        (status = 200, description = "Events, without end",
-            content_type = "text/event-stream", item_schema = Feed),
-        (status = 400, response = inline(Problem)),
-        (status = 421, response = inline(Problem)),
-        (status = 500, response = inline(Problem)),
-        (status = 503, response = inline(Problem)),
-    ),
-)]
-async fn events(seat: Seat) -> Result<Response, Problem> {
-    let reader = seat.reader()?;
-    Ok(seat.stream(reader.into_stream()))
-}
-
-/// Publish
-///
-/// Every reader of the stream gets it.
-#[utoipa::path(
-    post,
-    path = "/messages",
-    request_body = Post,
-    responses(
-        (status = 202, description = "On its way", body = Published),
-        (status = 400, response = inline(Problem)),
-        (status = 403, response = inline(Problem)),
-        (status = 408, response = inline(Problem)),
-        (status = 413, response = inline(Problem)),
-        (status = 415, response = inline(Problem)),
-        (status = 421, response = inline(Problem)),
-        (status = 422, response = inline(Problem)),
-        (status = 500, response = inline(Problem)),
-    ),
-)]
-async fn publish(
-    State(app): State<App>,
-    body: Result<Json<Map<String, Value>>, JsonRejection>,
-) -> Result<(StatusCode, Json<Published>), Problem> {
-    let Json(object) = body?;
-    let post = Post::parse(object)?;
-    let id = app.publish(&Feed::Posted(post))?;
-    Ok((StatusCode::ACCEPTED, Json(Published { id })))
-}
-
-/// What became of a post.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Published {
-    /// The ID of the event that carries it.
-    pub id: String,
-}
-// ANCHOR_END: routes
-
-// ANCHOR: router
-/// The routes, which are also what `/openapi.json` describes, and the layers
-/// around them.
-pub fn router(app: App) -> Router {
-    let (routes, api) = OpenApiRouter::with_openapi(docs::Api::openapi())
-        .routes(routes!(events))
-        .routes(routes!(publish))
-        .split_for_parts();
-    let origins = app.options.origins.clone();
-    // Around all routes it would leave the stream as it is, and have a look at
-    // each event of each reader.
-    let described = Router::new()
-        .route("/openapi.json", get(Json(api)))
-        .merge(docs::page())
-        .layer(CompressionLayer::new());
-    routes
-        .merge(described)
-        .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method)
-        // From the inside out: a request passes the last of these first.
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(app.clone(), in_time))
-        .layer(
-            CorsLayer::new()
-                .allow_origin(origins)
-                .allow_methods([Method::GET, Method::POST])
-                .allow_headers([CONTENT_TYPE, LAST_EVENT_ID]),
-        )
-        .layer(middleware::from_fn_with_state(app.clone(), guard))
-        .layer(middleware::from_fn_with_state(app.clone(), tell))
-        .with_state(app)
-}
-
-async fn not_found() -> Problem {
-    let what_is = "The stream is at /events, a description at /docs.";
-    Problem::new(StatusCode::NOT_FOUND, what_is)
-}
-
 /// The fallback for a path that is there, but not with that method.
+#[allow(clippy::unused_async, reason = "a handler returns a future")]
 pub async fn wrong_method() -> Problem {
     let what_is = "The methods that work here are in Allow.";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, what_is)
 }
-// ANCHOR_END: router
 
 // ANCHOR: layers
 /// Limits the time until a response has its head. The body may take as long

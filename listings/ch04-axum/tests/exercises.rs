@@ -12,18 +12,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use ch03_hyper::{
-    client::{self as reader, GivenUp},
-    connections::Peer,
-};
+use ch03_hyper::connections::Peer;
 use ch04_axum::{
     client::{self, Update},
     feed::{Feed, FeedError, Post},
-    hub::{Block, Says},
     reply::Problem,
-    server::{self, App, Options, Seat},
+    routes,
+    server::{App, Options, Seat},
 };
 use common::{NEVER, Running, quiet, request, silent, soon};
+use event_client::{GivenUp, Options as Reading};
+use event_log::hub::{Block, Says};
 use event_stream::{Decoder, Event, Item, Items, MessageEvent};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -66,8 +65,11 @@ async fn some_events(
         let types = types.as_deref();
         types.is_none_or(|t| t.split(',').any(|wanted| wanted == event_type))
     };
-    let blocks = seat.reader()?.into_stream();
-    Ok(seat.stream(blocks.map_ok(move |block| only(&is_wanted, block))))
+    let Some(reader) = seat.reader() else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let blocks = reader.into_stream();
+    Ok(seat.stream(blocks.map(move |block| only(&is_wanted, block))))
 }
 
 /// The block, or in place of an event that is not wanted its ID alone. That
@@ -196,7 +198,7 @@ async fn past_the_quota_429() {
     let routes = |from: [u8; 4]| {
         let layer =
             middleware::from_fn_with_state(Arc::clone(&quota), within_quota);
-        server::router(app.clone())
+        routes::router(app.clone())
             .layer(layer)
             .layer(Extension(Peer(SocketAddr::from((from, 50_000)))))
     };
@@ -248,7 +250,7 @@ impl Drop for Present {
 
 impl Presence {
     /// An event of type `presence` now, and at each change.
-    fn events(&self) -> impl Stream<Item = Result<Block, FeedError>> + use<> {
+    fn events(&self) -> impl Stream<Item = Block> + use<> {
         self.0.send_modify(|count| *count += 1);
         let present = Present(self.0.clone());
         let mut counts = self.0.subscribe();
@@ -257,11 +259,9 @@ impl Presence {
             counts.changed().await.ok()?;
             let count = counts.borrow_and_update().to_string();
             // No ID: the reader keeps that of the last event it may ask after.
-            let event = Event::new(count).with_type("presence");
-            let block = event.map_err(FeedError::Field).map(|event| Block {
-                says: Says::Nothing,
-                encoded: event.to_string().into(),
-            });
+            let event = Event::new(count).with_type("presence").ok()?;
+            let encoded = event.to_string().into();
+            let block = Block { says: Says::Nothing, encoded };
             Some((block, (present, counts)))
         })
     }
@@ -271,7 +271,10 @@ async fn events_and_presence(
     Extension(presence): Extension<Presence>,
     seat: Seat,
 ) -> Result<Response, Problem> {
-    let events = seat.reader()?.into_stream();
+    let Some(reader) = seat.reader() else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let events = reader.into_stream();
     Ok(seat.stream(stream::select(events, presence.events())))
 }
 // ANCHOR_END: presence
@@ -339,7 +342,7 @@ async fn presence_is_told_and_never_replayed() {
 fn posts(
     url: &str,
 ) -> Result<impl Stream<Item = Result<Post, GivenUp>>, GivenUp> {
-    let feed = client::feed(url, reader::Options::default())?;
+    let feed = client::feed(url, Reading::default())?;
     Ok(feed.try_filter_map(async |update| {
         Ok(match update {
             Update::Event { feed: Ok(Feed::Posted(post)), .. } => Some(post),

@@ -1,7 +1,7 @@
 //! The example `post`, against servers that are plain sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::chapter::Chapter;
+use harness::chapter::Chapter;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-const CHAPTER: Chapter = contract::this_chapter!(9004);
+const CHAPTER: Chapter = harness::this_chapter!(9004);
 
 /// What the example prints when a server answers with this.
 fn posted(answer: Vec<u8>) -> Output {

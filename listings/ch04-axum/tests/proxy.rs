@@ -2,7 +2,7 @@
 //! for word.
 #![cfg_attr(unix, allow(clippy::unwrap_used))]
 
-use contract::needs::{self, Need};
+use harness::needs::{self, Need};
 use std::process::ExitCode;
 
 #[cfg(unix)]
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     #[cfg(unix)]
     return needs::run(
         &[Need::Nginx],
-        &contract::named![
+        &harness::named![
             behind_a_proxy_that_passes_the_host_on,
             behind_a_proxy_that_says_another_host,
             what_the_proxy_and_the_server_were_not_told

@@ -14,7 +14,8 @@ use ch03_hyper::connections::Peer;
 use ch04_axum::{
     feed::{Feed, Post},
     reply::EventStream,
-    server::{self, Options},
+    routes,
+    server::Options,
 };
 use common::{Reader, Running, answer, quiet, request, silent, soon, text};
 use event_stream::{Decoder, HEARTBEAT, Item, Items};
@@ -380,7 +381,7 @@ async fn a_page_whose_name_leads_to_this_server_is_refused() {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
-            let routes = server::router(app.clone());
+            let routes = routes::router(app.clone());
             let response = routes.oneshot(request).await.unwrap();
             assert_eq!(response.status(), status, "{peer:?} {host} {origin}");
             let said = text(response).await;
@@ -400,7 +401,7 @@ async fn whatever_serves_the_routes_the_guard_holds() {
     let ours = Running::start(listed()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let axums = listener.local_addr().unwrap();
-    let routes = server::router(silent(listed()));
+    let routes = routes::router(silent(listed()));
     let _serving = tokio::spawn(async { axum::serve(listener, routes).await });
     let body = r#"{"author":"Ada","text":"Hi"}"#;
     for addr in [ours.addr, axums] {

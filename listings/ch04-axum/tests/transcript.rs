@@ -3,10 +3,11 @@
 #![cfg(unix)] // The texts of errors differ on other systems.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::{Program, chapter::Chapter, transcript};
+use contract::Program;
+use harness::{chapter::Chapter, transcript};
 use std::process::Command;
 
-const CHAPTER: Chapter = contract::this_chapter!(9004);
+const CHAPTER: Chapter = harness::this_chapter!(9004);
 
 /// The run in the first event's ID, and its number.
 fn first_id(client: &str) -> (String, u64) {

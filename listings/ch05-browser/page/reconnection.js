@@ -1,4 +1,4 @@
-// When to connect again and when to stop, as the crate `event-stream` has it.
+// When to connect again and when to stop, as the crate `text-event-stream` has it.
 // No I/O, no timers and no imports: this file can be copied. All times are in
 // ms.
 

@@ -23,7 +23,7 @@ const ELSE: &str = "or take --client rust, which needs none";
 /// # Errors
 /// If it gives up.
 pub fn rust(request: &Request, report: &mut Report) -> Outcome {
-    ch03_hyper::read(request, report)
+    ch03_hyper::launcher::read(request, report)
 }
 
 /// What `client.mjs --json` prints.

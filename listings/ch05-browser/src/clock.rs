@@ -1,11 +1,12 @@
 //! The stream: the ticks of a clock. Which event comes when is arithmetic, so
 //! nothing has to be kept for readers that come back, not even by the process.
 
-use ch04_axum::{
-    feed::{Feed, FeedError, Missed},
+use ch04_axum::feed::Missed;
+use event_log::{
+    Gap,
     hub::{Block, Says},
 };
-use event_stream::Event;
+use event_stream::{Event, FieldError};
 use futures::{Stream, stream};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -147,7 +148,7 @@ impl Clock {
     pub fn ticks(
         self,
         last_event_id: Option<&str>,
-    ) -> impl Stream<Item = Result<Block, FeedError>> + use<> {
+    ) -> impl Stream<Item = Block> + use<> {
         let first = self.after(last_event_id, Moment::now());
         let kept = self.kept;
         let state = (self, first, kept);
@@ -170,24 +171,24 @@ impl Clock {
     }
 }
 
-fn greeting(number: u64) -> Result<Block, FeedError> {
-    let mut event = Event::new(format!("Hello! This is event {number}"));
-    if number.is_multiple_of(5) {
-        event = event.with_type("fifth").map_err(FeedError::Field)?;
-    }
-    block(event, number, Says::Event(number))
+fn greeting(number: u64) -> Block {
+    let event = Event::new(format!("Hello! This is event {number}"));
+    let kind = if number.is_multiple_of(5) { "fifth" } else { "" };
+    block(event.with_type(kind), number, Says::Event(number))
 }
 
 /// As in chapter 4: it carries the ID of the last event that is lost.
-fn missed(events: u64, last: u64) -> Result<Block, FeedError> {
-    let missed = Missed { events: Some(events) };
-    let feed = Feed::Missed(missed);
-    block(Event::try_from(&feed)?, last, Says::Missed(missed))
+fn missed(events: u64, last: u64) -> Block {
+    let gap = Gap::Missed(events);
+    block(Ok(Missed::from(gap).event()), last, Says::Missed(gap))
 }
 
-fn block(event: Event<'_>, id: u64, says: Says) -> Result<Block, FeedError> {
-    let event = event.with_id(id.to_string()).map_err(FeedError::Field)?;
-    Ok(Block { says, encoded: event.to_string().into() })
+fn block(event: Result<Event<'_>, FieldError>, id: u64, says: Says) -> Block {
+    let Ok(event) = event.and_then(|event| event.with_id(id.to_string()))
+    else {
+        unreachable!("a number and a word end no line")
+    };
+    Block { says, encoded: event.to_string().into() }
 }
 // ANCHOR_END: ticks
 

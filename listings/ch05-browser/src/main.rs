@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dashboard::main(&ch05_browser::CHAPTER)
+    dashboard::main(&ch05_browser::launcher::CHAPTER)
 }

@@ -27,12 +27,12 @@ use axum::{
 use bytes::Bytes;
 use ch03_hyper::connections::{self, Limits, Log};
 use ch04_axum::{
-    hub::{Block, Says},
     reply::Problem,
     server::{
         self, App, LAST_EVENT_ID, Seat, guard, in_time, tell, wrong_method,
     },
 };
+use event_log::hub::{Block, Says};
 use event_stream::{Event, MIME_TYPE};
 use futures::{StreamExt, stream};
 use include_dir::{Dir, include_dir};
@@ -337,7 +337,7 @@ async fn events(
     let half = Block { says: Says::Nothing, encoded: CUT.into() };
     // The entry is in the stream, so that it goes when the stream goes.
     let until_cut = ticks.take_until(async move { entry.cut().await });
-    Ok(seat.stream(until_cut.chain(stream::once(ready(Ok(half))))))
+    Ok(seat.stream(until_cut.chain(stream::once(ready(half)))))
 }
 
 async fn cut(

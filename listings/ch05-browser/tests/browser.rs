@@ -8,14 +8,14 @@ mod engine;
 mod page;
 
 use ch05_browser::server::Options;
-use contract::{
-    browser::{Browser, until},
-    needs::{self, Need},
-};
 use engine::{
     Server, lock,
     peer::{Answer, Peer, Request, STREAM, response},
     report,
+};
+use harness::{
+    browser::{Browser, until},
+    needs::{self, Need},
 };
 use serde_json::{Value, json};
 use std::{
@@ -455,7 +455,7 @@ fn seven_streams() {
 fn main() -> ExitCode {
     needs::run(
         &[Need::Chromium],
-        &contract::named![
+        &harness::named![
             ends,
             wire,
             seven_streams,

@@ -1,10 +1,11 @@
 //! The clients, as far as no Node.js is needed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::{Program, chapter::Chapter, clients};
+use contract::{Program, clients};
+use harness::chapter::Chapter;
 use std::process::{Command, Output};
 
-const CHAPTER: Chapter = contract::this_chapter!(9005);
+const CHAPTER: Chapter = harness::this_chapter!(9005);
 
 #[test]
 fn the_rust_client_keeps_the_contract() {

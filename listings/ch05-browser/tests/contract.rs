@@ -2,7 +2,7 @@
 //! `node.rs`.
 #![allow(clippy::unwrap_used)]
 
-use contract::chapter::Chapter;
+use harness::chapter::Chapter;
 #[cfg(unix)]
 use serde_json::Value;
 #[cfg(unix)]
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-const CHAPTER: Chapter = contract::this_chapter!(9005);
+const CHAPTER: Chapter = harness::this_chapter!(9005);
 
 #[test]
 fn the_server_keeps_the_contract() {

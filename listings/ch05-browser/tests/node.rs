@@ -2,10 +2,9 @@
 //! ignored; with `CI` set they must run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::{
-    Process, Program,
+use contract::{Process, Program, clients};
+use harness::{
     chapter::Chapter,
-    clients,
     needs::{self, Need},
 };
 use std::{
@@ -18,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const CHAPTER: Chapter = contract::this_chapter!(9005);
+const CHAPTER: Chapter = harness::this_chapter!(9005);
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,7 +28,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
 fn main() -> ExitCode {
     needs::run(
         &[Need::Node],
-        &contract::named![
+        &harness::named![
             the_client_keeps_the_contract,
             greetings_arrive,
             nothing_is_missing_after_the_server_was_killed,

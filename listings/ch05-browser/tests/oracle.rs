@@ -6,15 +6,15 @@
 mod engine;
 
 use ch05_browser::server::Options;
-use contract::{
-    browser::Browser,
-    needs::{self, Need},
-};
 use engine::{
     NEVER, Server, WIDE,
     model::{self, Back, Quirks},
     node, report,
     streams::{Reading, Stream, chars, fixtures, generated},
+};
+use harness::{
+    browser::Browser,
+    needs::{self, Need},
 };
 use serde_json::{Value, json};
 use std::{

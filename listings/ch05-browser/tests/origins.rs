@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use ch05_browser::BOOK_ORIGINS;
+use ch05_browser::launcher::BOOK_ORIGINS;
 
 fn server(origins: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ch05-browser"))

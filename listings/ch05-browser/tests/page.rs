@@ -1,6 +1,6 @@
 //! The page's modules, tested by Node.js: `node --test`, without packages.
 
-use contract::needs::{self, Need};
+use harness::needs::{self, Need};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::{
     fs, io,

@@ -2,7 +2,7 @@
 //! as the page posts in chapter 4.
 #![cfg_attr(unix, allow(clippy::unwrap_used))]
 
-use contract::needs::{self, Need};
+use harness::needs::{self, Need};
 use std::process::ExitCode;
 
 #[cfg(unix)]
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     #[cfg(unix)]
     return needs::run(
         &[Need::Nginx],
-        &contract::named![the_page_works_behind_a_proxy],
+        &harness::named![the_page_works_behind_a_proxy],
     );
     #[cfg(not(unix))]
     needs::run(&[Need::Elsewhere("needs a Unix socket")], &[])

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ch05_browser::clock::{Clock, Moment};
-use contract::{
-    Program,
+use contract::Program;
+use harness::{
     chapter::{Chapter, Running},
     transcript,
 };
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-const CHAPTER: Chapter = contract::this_chapter!(9005);
+const CHAPTER: Chapter = harness::this_chapter!(9005);
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);

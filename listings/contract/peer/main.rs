@@ -217,14 +217,68 @@ impl Server {
             let digits = id.bytes().all(|byte| byte.is_ascii_digit());
             id.parse::<u64>().ok().filter(|_| digits)
         };
-        let last = match last.map(number) {
+        let last = last.map(number);
+        let is_unusable = last == Some(None);
+        let last = match last {
             Some(None) if self.has("unusable-id") => {
                 return self.refuse(&mut stream, "500 Internal", "");
             }
             Some(Some(id)) if !self.has("resume") => Some(id),
             _ => None,
         };
-        let first = last.and_then(|id| id.checked_add(1)).unwrap_or(1);
+        let mut first = last.and_then(|id| id.checked_add(1)).unwrap_or(1);
+        // New readers begin where the stream is, those with an ID that means
+        // nothing at what is kept: both are told where that is, and first of
+        // all something that has no place in the stream.
+        let position = if self.has("position-first") && last.is_none() {
+            let position = u64::from(!is_unusable);
+            first = position + 1;
+            format!("id: {position}\n\ndata: You are here\n\n")
+        } else {
+            String::new()
+        };
+        let takes_gzip = fields.contains("Accept-Encoding: gzip");
+        if takes_gzip && (self.has("gzip-held") || self.has("gzip")) {
+            return self.serve_coded(stream);
+        }
+        if method == "HEAD" {
+            let mut head = self.head(!old || self.has("http-1.0"));
+            if self.has("head") {
+                head.extend(b"data: a\n\n");
+            }
+            return stream.write_all(&head);
+        }
+        self.serve(stream, position, first, old)
+    }
+
+    /// What looks like a stream below a coding: it goes on, or is held back.
+    fn serve_coded(&self, mut stream: TcpStream) -> io::Result<()> {
+        let head = String::from_utf8_lossy(&self.head(false)).into_owned();
+        let coded = "\r\nContent-Encoding: gzip\r\nConnection: close";
+        let head = head.replace("\r\nConnection: close", coded);
+        stream.write_all(head.as_bytes())?;
+        loop {
+            stream.write_all(b"\x1F\x8B")?;
+            let state = self.lock();
+            let wait = self.changed.wait_timeout_while(
+                state,
+                if self.has("gzip") { self.every } else { Duration::MAX },
+                |state| !state.stop,
+            );
+            if wait.unwrap_or_else(PoisonError::into_inner).0.stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers a good request.
+    fn serve(
+        &self,
+        mut stream: TcpStream,
+        position: String,
+        first: u64,
+        old: bool,
+    ) -> io::Result<()> {
         let refused = self.update(|state| {
             state.streams += 1;
             state.requests += 1;
@@ -234,11 +288,10 @@ impl Server {
             self.has("many-readers") && too_many
                 || self.has("status") && state.requests == 1
         });
-        let sent = match () {
-            () if refused => {
-                self.refuse(&mut stream, "503 Service Unavailable", "")
-            }
-            () => self.stream(&mut stream, first, old, method == "HEAD"),
+        let sent = if refused {
+            self.refuse(&mut stream, "503 Service Unavailable", "")
+        } else {
+            self.stream(&mut stream, position, first, old)
         };
         if self.has("departed-reader") && sent.is_err() {
             std::mem::forget(stream);
@@ -299,6 +352,12 @@ impl Server {
         if self.has("nonsense") && status == "400 Nonsense" {
             return Ok(());
         }
+        let (status, fields) = match status.split_once(' ') {
+            Some(("431", _)) if self.has("nginx") => {
+                ("400 Bad Request", "Server: nginx/1.30\r\n")
+            }
+            _ => (status, fields),
+        };
         let response = format!(
             "HTTP/1.1 {status}\r\n{fields}Content-Length: 0\r\n\
              Connection: close\r\n\r\n"
@@ -328,7 +387,11 @@ impl Server {
             if self.has("content-type") { "plain" } else { "event-stream" },
             field("cache-control", "\r\nCache-Control: no-cache"),
             field("no-transform", "\r\nCache-Control: no-transform"),
-            field("no-buffering", "\r\nX-Accel-Buffering: no"),
+            if self.has("nginx") {
+                "\r\nServer: nginx/1.30"
+            } else {
+                field("no-buffering", "\r\nX-Accel-Buffering: no")
+            },
             if chunked { "\r\nTransfer-Encoding: chunked" } else { "" },
             if self.has("no-length") {
                 "\r\nContent-Length: 99999"
@@ -393,18 +456,12 @@ impl Server {
     fn stream(
         &self,
         stream: &mut TcpStream,
+        mut position: String,
         first: u64,
         old: bool,
-        head_only: bool,
     ) -> io::Result<()> {
         let chunked = !old || self.has("http-1.0");
         let mut out = self.head(chunked);
-        if head_only {
-            if self.has("head") {
-                out.extend(b"data: a\n\n");
-            }
-            return stream.write_all(&out);
-        }
         stream.write_all(&out)?;
         out.clear();
         // Where a test wants a flood, so that buffers fill in no time.
@@ -417,7 +474,7 @@ impl Server {
         let mut beat = next + self.heartbeat;
         let mut id = first;
         loop {
-            let mut body = Vec::new();
+            let mut body = std::mem::take(&mut position).into_bytes();
             let now = Instant::now();
             let is_due = now >= next;
             if is_due {

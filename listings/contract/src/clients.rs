@@ -17,8 +17,8 @@ use event_stream::MessageEvent;
 use serde_json::Value;
 
 use crate::http::{Connection, Head};
-use crate::report::{Verdict, kept, row};
-use crate::{Check, Failure, Outcome, Process, Program, Report};
+use crate::report::{Results, Verdict, kept, row, shown};
+use crate::{Check, Failure, Obstacle, Outcome, Process, Program, Report};
 use fixtures::{Mode, fixtures};
 
 /// How long any one thing may take; backing off is within it.
@@ -55,32 +55,68 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\n\
 /// `only` selects checks by name; the rest does not appear.
 #[must_use]
 pub fn check(program: &Program, only: impl Fn(&str) -> bool) -> Report {
-    let chosen: Vec<_> =
-        CHECKS.iter().filter(|(check, _)| only(check.name)).collect();
+    watch(program, only, |_, _| {})
+}
+
+/// As [`check`], and tells each result as soon as it is known: several are
+/// made at once, so the order is another than that of the report.
+#[must_use]
+pub fn watch(
+    program: &Program,
+    only: impl Fn(&str) -> bool,
+    mut told: impl FnMut(&Check, &Outcome) + Send,
+) -> Report {
+    let chosen = CHECKS.iter().filter(|(check, _)| only(check.name));
+    let chosen: Vec<_> = chosen.collect();
+    let results = Results::new(&[], &mut told);
+    if let Some(obstacle) = look(program) {
+        return results.stop(obstacle, chosen.iter().map(|(check, _)| check));
+    }
     let next = AtomicUsize::new(0);
-    let verdicts = Mutex::new(vec![None; chosen.len()]);
+    let results = Mutex::new(results);
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((_, run)) = chosen.get(index) else { return };
+                    let Some((check, run)) = chosen.get(index) else { return };
                     let verdict = run(program);
-                    let mut verdicts =
-                        verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-                    verdicts[index] = Some(verdict);
+                    let mut results =
+                        results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results.add(*check, verdict);
                 }
             });
         }
     });
-    let verdicts =
-        verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut report = Report::default();
-    for ((check, _), verdict) in chosen.into_iter().zip(verdicts) {
-        let broke = || Err(Failure::new("the check itself broke"));
-        report.add(*check, verdict.unwrap_or_else(broke));
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.in_order_of(checks())
+}
+
+/// What keeps this from being checked at all: it is no program, or none that
+/// connects and prints. One try tells, where 38 would each wait in vain.
+fn look(program: &Program) -> Option<Obstacle> {
+    let asked = || {
+        let mut stage = Stage::new(program, None)?;
+        stage.stream("data: a\n\n")?;
+        let line = stage.line()?;
+        line.ok_or_else(|| {
+            Failure::new(format!(
+                "the client left and printed nothing; stderr: {}",
+                stage.client.last_errors()
+            ))
+        })
+    };
+    let Failure { mut why, came, .. } = asked().err()?;
+    if !came.is_empty() {
+        why = format!("{why}: {}", shown(&came));
     }
-    report
+    Some(Obstacle {
+        why,
+        advice: "It is run with a URL and --json behind its own arguments, \
+                 connects, and prints one JSON object a line, such as \
+                 {\"kind\":\"open\"}."
+            .into(),
+    })
 }
 
 /// All checks of a client, in the order of the report.

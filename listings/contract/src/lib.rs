@@ -7,27 +7,39 @@
 //! - [`servers`]: the checks of a server, by URL or as a process held by the
 //!   test
 //! - [`clients`]: the checks of a client program
-//! - [`chapter`]: what the tests of every chapter have in common
-//! - [`browser`]: a real browser, for tests of pages
-//! - [`needs`]: what a test needs, fetched or told
-//! - [`transcript`]: holds the committed output of programs true
 //! - [`Program`], [`Process`]: what is checked, and one run of it
-//! - [`http`]: the peer
+//! - [`Report`]: what came of it, to be shown or held
+//! - [`http`]: the peer, for checks of your own
+//!
+//! In the tests of a server of your own:
+//!
+//! ```no_run
+//! use contract::servers::{self, Target};
+//!
+//! # fn start_my_server() -> contract::http::Url { todo!() }
+//! # fn main() -> Result<(), contract::Broken> {
+//! let target = Target { slow: false, ..Target::new(start_my_server()) };
+//! servers::check(&target, |_| true).hold(&[
+//!     ("heartbeat", "its comments come every 15 s"),
+//!     ("stalled-reader", "two events a second fill no buffer"),
+//!     ("departed-reader", "seen only in the server's process"),
+//!     ("stop", "seen only in the server's process"),
+//!     ("slow-head", "it takes the server's own deadline"),
+//! ])
+//! # }
+//! ```
 //!
 //! With the feature `tls`, on by default, a server may stand behind
-//! `https://`.
+//! `https://`. The feature `cli`, on by default, is the command; whoever
+//! wants the library alone leaves it out.
 
-pub mod browser;
-pub mod chapter;
 pub mod clients;
 pub mod http;
-pub mod needs;
 mod process;
 mod report;
 pub mod servers;
 mod tls;
-pub mod transcript;
 
 pub use process::{Process, Program};
-pub use report::{Broken, Check, Failure, Outcome, Report, rules};
+pub use report::{Broken, Check, Failure, Obstacle, Outcome, Report};
 pub use tls::Trust;

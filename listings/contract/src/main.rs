@@ -1,24 +1,36 @@
 //! The contract as a command: point it at a server's URL, or give it a
 //! program to run.
 
+mod progress;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use contract::http::{Field, Url};
-use contract::{Program, Trust, clients, servers};
+use contract::{Check, Outcome, Process, Program, Trust, clients, servers};
+use progress::Progress;
+
+const EXAMPLES: &str = "\
+Examples:
+  contract http://127.0.0.1:9001/events
+  contract server --only stop target/debug/my-server --with its --arguments
+  contract client target/debug/my-client";
 
 // ANCHOR: cli
 /// Checks a server or a client of Server-Sent Events.
 ///
 /// The status is 0 if every check passed or could not be made, 1 if one
-/// failed, 2 for arguments that cannot be used.
+/// failed, 2 for arguments that cannot be used, 3 if there was nothing to
+/// check: no server, no event stream, no program; 130 if it was interrupted.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(subcommand_negates_reqs = true)]
 struct Cli {
     /// The stream of a running server, http[s]://host:port/path
@@ -56,8 +68,19 @@ enum Side {
     /// Runs a client against a scripted server:
     /// PROGRAM URL --json [--events N]
     Client(Run),
+    /// Prints what each check asks, and who says so
+    Rules {
+        #[arg(value_enum)]
+        of: Of,
+    },
 }
 // ANCHOR_END: cli
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Of {
+    Server,
+    Client,
+}
 
 #[derive(Args)]
 struct Common {
@@ -86,6 +109,11 @@ impl Run {
     }
 }
 
+/// The status for an obstacle.
+const NOTHING_TO_CHECK: u8 = 3;
+/// The status that a shell gives whoever is ended by SIGINT.
+const INTERRUPTED: i32 = 128 + 2;
+
 fn target(url: &str, cli: &Cli) -> Result<servers::Target, String> {
     let url: Url = url.parse()?;
     let trust = match &cli.cacert {
@@ -106,10 +134,22 @@ fn target(url: &str, cli: &Cli) -> Result<servers::Target, String> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let common = match &cli.side {
-        Some(Side::Server(run) | Side::Client(run)) => &run.common,
-        None => &cli.common,
-    };
+    match &cli.side {
+        Some(Side::Rules { of: Of::Server }) => print(servers::checks()),
+        Some(Side::Rules { of: Of::Client }) => print(clients::checks()),
+        Some(Side::Server(run) | Side::Client(run)) => check(&cli, &run.common),
+        None => check(&cli, &cli.common),
+    }
+}
+
+fn print(checks: impl IntoIterator<Item = &'static Check>) -> ExitCode {
+    let mut out = io::stdout().lock();
+    // Whoever closed stdout has seen enough.
+    let _ = checks.into_iter().try_for_each(|check| writeln!(out, "{check}"));
+    ExitCode::SUCCESS
+}
+
+fn check(cli: &Cli, common: &Common) -> ExitCode {
     let names = &common.only;
     let (side, checks): (_, Vec<_>) = match &cli.side {
         Some(Side::Client(_)) => ("client", clients::checks().collect()),
@@ -121,27 +161,53 @@ fn main() -> ExitCode {
         Cli::command().error(ErrorKind::InvalidValue, why).exit();
     }
     let only = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
-    let report = match (&cli.side, &cli.url) {
+    // clap would show a value that it cannot take, secrets and all.
+    let unusable = |why: String| {
+        Cli::command().error(ErrorKind::ValueValidation, why).exit()
+    };
+    let url = cli.url.as_ref();
+    let target = url.map(|url| target(url, cli).unwrap_or_else(unusable));
+    let chosen = checks.into_iter().filter(|check| only(check.name));
+    let progress = Progress::new(chosen.collect(), common.json);
+    let progress = Arc::new(Mutex::new(progress));
+    end_if_interrupted(Arc::clone(&progress));
+    let told = |check: &Check, outcome: &Outcome| {
+        lock(&progress).told(check, outcome);
+    };
+    let report = match (&cli.side, &target) {
         (Some(Side::Server(run)), _) => {
-            servers::check_program(&run.program(), only)
+            servers::watch_program(&run.program(), only, told)
         }
-        (Some(Side::Client(run)), _) => clients::check(&run.program(), only),
-        (None, Some(url)) => {
-            // clap would show a value that it cannot take, secrets and all.
-            let target = target(url, &cli).unwrap_or_else(|why| {
-                Cli::command().error(ErrorKind::ValueValidation, why).exit()
-            });
-            servers::check(&target, only)
+        (Some(Side::Client(run)), _) => {
+            clients::watch(&run.program(), only, told)
         }
-        // clap has asked for one of them.
-        (None, None) => return ExitCode::from(2),
+        (None, Some(target)) => servers::watch(target, only, told),
+        // clap has asked for a URL, and rules are not checked.
+        _ => return ExitCode::from(2),
     };
-    let text = if common.json {
-        report.to_json_lines()
-    } else {
-        format!("{report}\n")
+    lock(&progress).end(&report);
+    match report.obstacle {
+        Some(_) => ExitCode::from(NOTHING_TO_CHECK),
+        None if report.failed() => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ctrl-C, or SIGTERM: what was seen so far stands there, and no program that
+/// was started runs on.
+fn end_if_interrupted(progress: Arc<Mutex<Progress>>) {
+    let end = move || {
+        // Held to the end: what fails because of this is not told.
+        let mut progress = lock(&progress);
+        Process::end_all();
+        progress.interrupted();
+        process::exit(INTERRUPTED)
     };
-    // Whoever closed stdout has seen enough; the status still tells.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
-    if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if let Err(error) = ctrlc::set_handler(end) {
+        let _ = writeln!(io::stderr(), "Ctrl-C ends this at once: {error}");
+    }
 }

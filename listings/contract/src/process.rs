@@ -1,11 +1,13 @@
 //! A program under test, held so that it ends with the test. Only a test that
 //! is itself killed leaves it running: then no `Drop` runs.
+//!
+//! A command that is interrupted ends them by [`Process::end_all`].
 
 use crate::http::Url;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,8 +16,19 @@ use std::time::{Duration, Instant};
 const LINES: usize = 50_000;
 /// Bytes kept of a line.
 const LINE: u64 = 1024 * 1024;
-/// Lines kept of stderr.
-const ERRORS: usize = 20;
+/// Lines of stderr in a message: the first, where a panic says what it is, and
+/// the last.
+const FIRST_ERRORS: usize = 8;
+const LAST_ERRORS: usize = 12;
+
+/// The processes that run; `None` when all were ended, and
+/// none may start any more.
+static RUNNING: Mutex<Option<Vec<Arc<Mutex<Child>>>>> =
+    Mutex::new(Some(Vec::new()));
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A program and its first arguments: what is to be checked.
 #[derive(Clone, Debug)]
@@ -42,6 +55,10 @@ impl Program {
     /// # Errors
     /// If it cannot be started; the error names the program.
     pub fn spawn(&self, more: &[&str]) -> io::Result<Process> {
+        // Locked as long as it takes to start: none is missed by `end_all`.
+        let mut running = lock(&RUNNING);
+        let ended = || io::Error::other("interrupted");
+        let running = running.as_mut().ok_or_else(ended)?;
         let mut child = Command::new(&self.exe)
             .args(&self.args)
             .args(more)
@@ -63,7 +80,11 @@ impl Program {
             let errors = Arc::clone(&errors);
             thread::spawn(move || errors.collect(stderr));
         }
-        Ok(Process { child, output, errors })
+        let id = child.id();
+        let stdin = child.stdin.take();
+        let child = Arc::new(Mutex::new(child));
+        running.push(Arc::clone(&child));
+        Ok(Process { id, child, stdin, output, errors })
     }
 }
 
@@ -72,7 +93,9 @@ impl Program {
 /// for us, and kept within bounds; dropping this kills it.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    id: u32,
+    child: Arc<Mutex<Child>>,
+    stdin: Option<ChildStdin>,
     output: Arc<Output>,
     errors: Arc<Output>,
 }
@@ -118,7 +141,7 @@ impl Process {
     /// If it could not be asked.
     pub fn stop(&mut self) -> io::Result<()> {
         if !cfg!(unix) {
-            drop(self.child.stdin.take());
+            drop(self.stdin.take());
             return Ok(());
         }
         self.signal("TERM")
@@ -130,7 +153,7 @@ impl Process {
     /// If it could not be sent.
     pub fn signal(&self, name: &str) -> io::Result<()> {
         // std sends no signal but SIGKILL; every Unix shell can.
-        let kill = format!("kill -{name} {}", self.child.id());
+        let kill = format!("kill -{name} {}", self.id);
         let status = Command::new("sh").args(["-c", &kill]).status()?;
         if status.success() {
             Ok(())
@@ -148,7 +171,7 @@ impl Process {
         deadline: Instant,
     ) -> io::Result<Option<ExitStatus>> {
         loop {
-            let status = self.child.try_wait()?;
+            let status = lock(&self.child).try_wait()?;
             if status.is_some() || Instant::now() >= deadline {
                 return Ok(status);
             }
@@ -168,37 +191,57 @@ impl Process {
     /// # Errors
     /// If the system cannot.
     pub fn kill(&mut self) -> io::Result<()> {
-        self.child.kill()
+        lock(&self.child).kill()
     }
 
-    /// The last lines of its stderr, joined, once it has ended: what is still
-    /// on its way then is waited for, a second at most.
+    /// Ends all that run, and lets no other start: for a command that is
+    /// interrupted and leaves, since no `Drop` runs then.
+    pub fn end_all() {
+        for child in lock(&RUNNING).take().into_iter().flatten() {
+            end(&mut lock(&child));
+        }
+    }
+
+    /// What it printed to stderr, once it has ended: what is still on its way
+    /// then is waited for, a second at most. As [`errors`](Self::errors).
     #[must_use]
     pub fn last_errors(&self) -> String {
         self.errors.wait_for_end(Instant::now() + Duration::from_secs(1));
         self.errors()
     }
 
-    /// The last lines of its stderr, joined: for a message.
+    /// What it printed to stderr, for a message: of many lines the first,
+    /// where a panic says what it is, and the last.
     #[must_use]
     pub fn errors(&self) -> String {
-        let lines = self.errors.lock();
-        let from = lines.kept.len().saturating_sub(ERRORS);
-        lines.kept.range(from..).cloned().collect::<Vec<_>>().join("\n")
+        let lines = &lock(&self.errors.lines).kept;
+        let mut lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
+        let from = lines.len().saturating_sub(LAST_ERRORS);
+        if from > FIRST_ERRORS {
+            lines.splice(FIRST_ERRORS..from, ["…"]);
+        }
+        lines.join("\n")
     }
 
     /// The process's number.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.id
     }
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself; then there is nothing to kill.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut lock(&self.child));
+        if let Some(running) = lock(&RUNNING).as_mut() {
+            running.retain(|child| !Arc::ptr_eq(child, &self.child));
+        }
     }
 }
 
@@ -215,12 +258,8 @@ struct Lines {
 }
 
 impl Output {
-    fn lock(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn line(&self, deadline: Instant) -> Option<String> {
-        let mut lines = self.lock();
+        let mut lines = lock(&self.lines);
         loop {
             if let Some(line) = lines.kept.pop_front() {
                 return Some(line);
@@ -238,7 +277,7 @@ impl Output {
         let left = deadline.saturating_duration_since(Instant::now());
         let open = |lines: &mut Lines| !lines.closed;
         // Its end, the deadline, or a poisoned lock: the caller goes on.
-        drop(self.news.wait_timeout_while(self.lock(), left, open));
+        drop(self.news.wait_timeout_while(lock(&self.lines), left, open));
     }
 
     fn collect(&self, from: impl Read) {
@@ -246,7 +285,7 @@ impl Output {
         loop {
             let mut line = Vec::new();
             let read = from.by_ref().take(LINE).read_until(b'\n', &mut line);
-            let mut lines = self.lock();
+            let mut lines = lock(&self.lines);
             match read {
                 Ok(0) | Err(_) => {
                     lines.closed = true;

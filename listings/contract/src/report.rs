@@ -1,6 +1,6 @@
 //! What a check found, as a table for people and as JSON for programs.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use event_stream::drives_a_terminal;
 use serde_json::{Value, json};
@@ -78,11 +78,99 @@ impl Outcome {
 /// What a check returns: `?` on a [`Failure`] ends it as failed.
 pub(crate) type Verdict = Result<Outcome, Failure>;
 
+/// Why nothing can be checked, or nothing more: there is no such server, it
+/// serves no event stream, the program does not start. It is one cause, and
+/// told once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What is in the way, in one sentence.
+    pub why: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
 /// The checks of one server or client, in order, and what they found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Each check with its outcome.
+    /// Each check with its outcome. Of those that an obstacle prevented, the
+    /// first has failed, and the others are not applicable.
     pub results: Vec<(Check, Outcome)>,
+    /// What was in the way, if anything.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// Is told each result as soon as it is known.
+pub(crate) type Told<'a> = &'a mut (dyn FnMut(&Check, &Outcome) + Send);
+
+/// Results as they come: each is made fit to be shown, told, and kept.
+pub(crate) struct Results<'a> {
+    report: Report,
+    /// Fields whose values are not shown.
+    secrets: &'a [Field],
+    told: Told<'a>,
+}
+
+impl<'a> Results<'a> {
+    pub(crate) fn new(secrets: &'a [Field], told: Told<'a>) -> Self {
+        Self { report: Report::default(), secrets, told }
+    }
+
+    pub(crate) fn add(&mut self, check: Check, verdict: Verdict) {
+        let mut outcome = verdict.unwrap_or_else(Outcome::Failed);
+        let why = outcome.why_mut();
+        *why = self.fit(why);
+        if let Outcome::Failed(Failure { sent, came, .. }) = &mut outcome {
+            for bytes in [sent, came] {
+                hide(bytes, self.secrets);
+            }
+        }
+        (self.told)(&check, &outcome);
+        self.report.results.push((check, outcome));
+    }
+
+    /// Text that a terminal may show, and anybody read.
+    fn fit(&self, text: &str) -> String {
+        let mut text = visible(text).into_bytes();
+        hide(&mut text, self.secrets);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Ends before these checks. Nobody is told of them one by one.
+    pub(crate) fn stop<'c>(
+        mut self,
+        obstacle: Obstacle,
+        checks: impl IntoIterator<Item = &'c Check>,
+    ) -> Report {
+        let Obstacle { why, advice } = obstacle;
+        let (why, advice) = (self.fit(&why), self.fit(&advice));
+        let mut checks = checks.into_iter();
+        if let Some(first) = checks.next() {
+            let failed = Outcome::Failed(Failure::new(&why));
+            let see = format!("not made: see `{}`", first.name);
+            let rest = checks
+                .map(|check| (*check, Outcome::NotApplicable(see.clone())));
+            let results = &mut self.report.results;
+            results.extend([(*first, failed)].into_iter().chain(rest));
+        }
+        self.report.obstacle = Some(Obstacle { why, advice });
+        self.report
+    }
+
+    /// The results in the order of `checks`.
+    pub(crate) fn in_order_of<'c>(
+        mut self,
+        checks: impl Iterator<Item = &'c Check>,
+    ) -> Report {
+        let names: Vec<_> = checks.map(|check| check.name).collect();
+        self.report.results.sort_by_key(|(check, _)| {
+            names.iter().position(|name| *name == check.name)
+        });
+        self.report
+    }
+
+    pub(crate) fn report(self) -> Report {
+        self.report
+    }
 }
 
 /// A report that does not hold. It shows itself as the table and what is
@@ -93,13 +181,6 @@ pub struct Broken {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, check: Check, verdict: Verdict) {
-        let mut outcome = verdict.unwrap_or_else(Outcome::Failed);
-        let why = outcome.why_mut();
-        *why = visible(why);
-        self.results.push((check, outcome));
-    }
-
     /// What the check of this name found.
     #[must_use]
     pub fn outcome(&self, name: &str) -> Option<&Outcome> {
@@ -107,10 +188,11 @@ impl Report {
         found.map(|(_, outcome)| outcome)
     }
 
-    /// Whether a check failed.
+    /// Whether a check failed, or an obstacle was met.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.results.iter().any(|(_, o)| matches!(o, Outcome::Failed(_)))
+        let failed = |(_, o): &(_, _)| matches!(o, Outcome::Failed(_));
+        self.obstacle.is_some() || self.results.iter().any(failed)
     }
 
     // ANCHOR: hold
@@ -123,6 +205,9 @@ impl Report {
     /// With the table, and each reason why it does not hold.
     pub fn hold(self, exempt: &[(&str, &str)]) -> Result<(), Broken> {
         let mut reasons = Vec::new();
+        if self.obstacle.is_some() {
+            return Err(Broken { report: self, reasons });
+        }
         for (check, outcome) in &self.results {
             let name = check.name;
             let exempt = exempt.iter().any(|(exempt, _)| *exempt == name);
@@ -148,30 +233,69 @@ impl Report {
     }
     // ANCHOR_END: hold
 
-    /// One JSON object a check, each on a line:
+    /// The table's last line: how many checks, and what became of them.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        let mut counts = [0; 4];
+        for (_, outcome) in &self.results {
+            counts[match outcome {
+                Outcome::Passed(_) => 0,
+                Outcome::Advice(_) => 1,
+                Outcome::NotApplicable(_) => 2,
+                Outcome::Failed(_) => 3,
+            }] += 1;
+        }
+        let [passed, advice, not_applicable, failed] = counts;
+        let count = self.results.len();
+        let s = if count == 1 { "" } else { "s" };
+        format!(
+            "{count} check{s}: {passed} passed, {advice} advice, \
+             {not_applicable} not applicable, {failed} failed"
+        )
+    }
+}
+
+impl Check {
+    /// The table's row of this check: its name, filled up to `width`, what it
+    /// found, and below that what needs a word. Each line has its end.
+    #[must_use]
+    pub fn row(&self, outcome: &Outcome, width: usize) -> String {
+        let (result, why) = outcome.words();
+        let mut row = match outcome {
+            Outcome::Failed(_) => format!("{:width$}  FAILED\n", self.name),
+            _ => format!("{:width$}  {result}\n", self.name),
+        };
+        row += &wrapped("", why);
+        if let Outcome::Failed(failure) = outcome {
+            if !failure.sent.is_empty() {
+                row += &wrapped("sent: ", &shown(&failure.sent));
+                row += &wrapped("came: ", &shown(&failure.came));
+            }
+            row += &wrapped("rule: ", self.rule);
+            row += &wrapped("from: ", self.source);
+        }
+        row
+    }
+
+    /// What it found, as a JSON object on one line:
     /// `{"check","result","why","sent","came","rule","source"}`, where
     /// `result` is `passed`, `advice`, `not applicable` or `failed`, and
     /// `sent` and `came` stand only in a failure.
     #[must_use]
-    pub fn to_json_lines(&self) -> String {
-        let mut lines = String::new();
-        for (check, outcome) in &self.results {
-            let (result, why) = outcome.words();
-            let mut object = json!({
-                "check": check.name,
-                "result": result,
-                "why": why,
-                "rule": check.rule,
-                "source": check.source,
-            });
-            if let Outcome::Failed(failure) = outcome {
-                object["sent"] = Value::from(shown(&failure.sent));
-                object["came"] = Value::from(shown(&failure.came));
-            }
-            lines.push_str(&object.to_string());
-            lines.push('\n');
+    pub fn to_json_line(&self, outcome: &Outcome) -> String {
+        let (result, why) = outcome.words();
+        let mut object = json!({
+            "check": self.name,
+            "result": result,
+            "why": why,
+            "rule": self.rule,
+            "source": self.source,
+        });
+        if let Outcome::Failed(failure) = outcome {
+            object["sent"] = Value::from(shown(&failure.sent));
+            object["came"] = Value::from(shown(&failure.came));
         }
-        lines
+        format!("{object}\n")
     }
 }
 
@@ -209,43 +333,34 @@ impl Outcome {
     }
 }
 
-/// The table: a line a check, what needs a word below it, then the counts.
+/// Its name, and below it the rule and its source.
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = wrapped("rule: ", self.rule);
+        let from = wrapped("from: ", self.source);
+        write!(f, "{}\n{rule}{}", self.name, from.trim_end())
+    }
+}
+
+/// What was in the way, and below it what to do.
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.why, wrapped("", &self.advice).trim_end())
+    }
+}
+
+/// The table: a row a check, then the counts; or the obstacle.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(obstacle) = &self.obstacle {
+            return obstacle.fmt(f);
+        }
         let names = self.results.iter().map(|(check, _)| check.name.len());
         let width = names.max().unwrap_or_default();
-        let mut counts = [0; 4];
         for (check, outcome) in &self.results {
-            counts[match outcome {
-                Outcome::Passed(_) => 0,
-                Outcome::Advice(_) => 1,
-                Outcome::NotApplicable(_) => 2,
-                Outcome::Failed(_) => 3,
-            }] += 1;
-            let (result, why) = outcome.words();
-            let result = match outcome {
-                Outcome::Failed(_) => "FAILED",
-                _ => result,
-            };
-            writeln!(f, "{:width$}  {result}", check.name)?;
-            wrapped(f, "", why)?;
-            if let Outcome::Failed(failure) = outcome {
-                if !failure.sent.is_empty() {
-                    wrapped(f, "sent: ", &shown(&failure.sent))?;
-                    wrapped(f, "came: ", &shown(&failure.came))?;
-                }
-                wrapped(f, "rule: ", check.rule)?;
-                wrapped(f, "from: ", check.source)?;
-            }
+            f.write_str(&check.row(outcome, width))?;
         }
-        let [passed, advice, not_applicable, failed] = counts;
-        write!(
-            f,
-            "{} check{}: {passed} passed, {advice} advice, {not_applicable} \
-             not applicable, {failed} failed",
-            self.results.len(),
-            if self.results.len() == 1 { "" } else { "s" }
-        )
+        f.write_str(&self.counts())
     }
 }
 
@@ -259,53 +374,26 @@ impl fmt::Debug for Broken {
     }
 }
 
-/// The rules of these checks as a Markdown table.
-#[must_use]
-pub fn rules<'a>(checks: impl IntoIterator<Item = &'a Check>) -> String {
-    let mut table = String::from("| Check | Rule | Source |\n|---|---|---|\n");
-    for Check { name, rule, source } in checks {
-        // A `String` takes whatever is written to it.
-        let _ = writeln!(table, "| `{name}` | {rule} | {source} |");
-    }
-    table
-}
-
 /// What stands in place of a value that may be a secret.
 pub(crate) const HIDDEN: &str = "(not shown)";
 
-impl Report {
-    /// Takes the values of these fields out of everything that is shown, in
-    /// case it was sent, or sent back.
-    pub(crate) fn hide(&mut self, fields: &[Field]) {
+/// Takes the values of these fields out of what is shown, in case they were
+/// sent, or sent back.
+fn hide(text: &mut Vec<u8>, fields: &[Field]) {
+    for Field { name, value } in fields {
+        let line = format!("{name}: {value}");
+        let shown = format!("{name}: {HIDDEN}");
+        replace(text, line.as_bytes(), shown.as_bytes());
+    }
+    for Field { value, .. } in fields {
         // A value may have a scheme before what is secret, and quotes. What is
         // as short as a word stands where nobody has put it.
-        let words = fields.iter().flat_map(|Field { value, .. }| {
-            let secret = value.rsplit(' ').next().unwrap_or_default();
-            let escaped = value.escape_debug().to_string();
-            [value.clone(), escaped, secret.to_owned()]
-        });
-        let words: Vec<_> = words.filter(|word| word.len() >= 4).collect();
-        let lines = fields.iter().map(|Field { name, value }| {
-            (format!("{name}: {value}"), format!("{name}: {HIDDEN}"))
-        });
-        let lines: Vec<_> = lines.collect();
-        let hide = |text: &mut Vec<u8>| {
-            for (line, shown) in &lines {
-                replace(text, line.as_bytes(), shown.as_bytes());
-            }
-            for word in &words {
+        let secret = value.rsplit(' ').next().unwrap_or_default();
+        let escaped = value.escape_debug().to_string();
+        for word in [value, &*escaped, secret] {
+            if word.len() >= 4 {
                 replace(text, word.as_bytes(), HIDDEN.as_bytes());
             }
-        };
-        for (_, outcome) in &mut self.results {
-            if let Outcome::Failed(failure) = outcome {
-                hide(&mut failure.sent);
-                hide(&mut failure.came);
-            }
-            let why = outcome.why_mut();
-            let mut text = std::mem::take(why).into_bytes();
-            hide(&mut text);
-            *why = String::from_utf8_lossy(&text).into_owned();
         }
     }
 }
@@ -356,11 +444,11 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     text
 }
 
-/// Writes `text` indented, with `label` before it, in lines of at most 78
-/// columns; a word longer than that is cut.
-fn wrapped(f: &mut fmt::Formatter<'_>, label: &str, text: &str) -> fmt::Result {
+/// `text` indented, with `label` before it, in lines of at most 78 columns; a
+/// word longer than that is cut. Nothing for an empty text.
+fn wrapped(label: &str, text: &str) -> String {
     if text.is_empty() {
-        return Ok(());
+        return String::new();
     }
     let width = 74 - label.len();
     let mut line = String::new();
@@ -381,9 +469,9 @@ fn wrapped(f: &mut fmt::Formatter<'_>, label: &str, text: &str) -> fmt::Result {
         line.extend(word);
     }
     lines.push(line);
-    for (index, line) in lines.iter().enumerate() {
+    let lines = lines.iter().enumerate().map(|(index, line)| {
         let label = if index == 0 { label } else { "      " };
-        writeln!(f, "    {label:0$}{line}", label.len().min(6))?;
-    }
-    Ok(())
+        format!("    {label:0$}{line}\n", label.len().min(6))
+    });
+    lines.collect()
 }

@@ -1,13 +1,22 @@
 //! The command as people run it, and what the book shows of it.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[cfg(unix)]
+use std::fs;
+#[cfg(unix)]
+use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use contract::http::{Connection, Url};
-use contract::{Process, Program, clients, rules, servers, transcript};
+use contract::{Check, Process, Program, clients, servers};
+use harness::transcript;
+#[cfg(unix)]
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 const PEER: &str = env!("CARGO_BIN_EXE_contract-peer");
 
@@ -95,6 +104,15 @@ fn a_transcript_holds_both_sides() {
     assert!(events[1].contains("This is event 2"), "{client}");
 }
 
+/// The rules of these checks as a Markdown table.
+fn rules<'a>(checks: impl Iterator<Item = &'a Check>) -> String {
+    let head = "| Check | Rule | Source |\n|---|---|---|\n".to_owned();
+    let rows = checks.map(|Check { name, rule, source }| {
+        format!("| `{name}` | {rule} | {source} |\n")
+    });
+    [head].into_iter().chain(rows).collect()
+}
+
 /// The table of rules in the book is the one in the code.
 #[test]
 fn the_rules_as_the_book_shows_them() {
@@ -139,7 +157,7 @@ fn unusable_arguments_are_status_2_and_one_clear_line() {
         (&["client", "--only", "stop", PEER], "check of a client"),
         (&["server", "--only", "stop", "--only", "away", PEER], "'away'"),
         (&["http://127.0.0.1/", "--only", "nothing"], "no check"),
-        (&[], "required"),
+        (&[], "contract client target/debug/my-client"),
     ] {
         let ran = contract(args);
         let stderr = text(ran.stderr);
@@ -156,28 +174,45 @@ fn a_secret_field_is_sent_and_not_shown() {
     let field = format!("Authorization: Bearer {SECRET}");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let asked = std::thread::spawn(move || {
-        let limit = Duration::from_secs(10);
-        let mut connection = Connection::accept(&listener, limit).unwrap();
-        let head = connection.head().unwrap();
-        let back = format!("{head:?}");
-        connection
-            .send(format!(
-                "HTTP/1.1 401 Unauthorized\r\nContent-Length: {}\r\n\r\n{back}",
-                back.len()
-            ))
-            .unwrap();
-        head
+    // It sends back what it was asked: in a stream, then in a refusal.
+    let asked = thread::spawn(move || {
+        let good = "200 OK\r\nContent-Type: text/event-stream";
+        let bad = "401 Unauthorized";
+        [good, good, good, bad, bad].map(|status| {
+            let limit = Duration::from_secs(10);
+            let mut connection = Connection::accept(&listener, limit).unwrap();
+            let head = connection.head().unwrap();
+            let back = match status {
+                "401 Unauthorized" => format!("{head:?}"),
+                _ => format!("data: {head:?}\n\n").repeat(3),
+            };
+            let length = back.len();
+            connection
+                .send(format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{back}"
+                ))
+                .unwrap();
+            head
+        })
     });
-    let only = ["--only", "status", "--header", &field];
-    let ran = contract(&[&[&*url], &only[..]].concat());
-    let (stdout, stderr) = (text(ran.stdout), text(ran.stderr));
+    let only = |name| {
+        let args = [&*url, "--only", name, "--header", &field];
+        let ran = contract(&args);
+        (ran.status.code(), text(ran.stdout), text(ran.stderr))
+    };
+    let failed = only("no-length");
+    let refused = only("status");
     let bearer = format!("Bearer {SECRET}");
-    let asked = asked.join().unwrap();
-    assert_eq!(asked.get("Authorization"), Some(&*bearer));
-    let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("Authorization: (not shown)"), "{stdout}");
-    assert!(!(stdout + &stderr).contains(SECRET));
+    for head in asked.join().unwrap() {
+        assert_eq!(head.get("Authorization"), Some(&*bearer));
+    }
+    for ((code, stdout, stderr), status) in [(failed, 1), (refused, 3)] {
+        assert_eq!(code, Some(status), "{stdout}{stderr}");
+        let shown = stdout + &stderr;
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("(not shown)"), "{shown}");
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
 
     for args in [
         ["http://127.0.0.1/", "--header", &format!("Bad name: {SECRET}")],
@@ -202,12 +237,46 @@ fn a_program_does_not_drive_the_terminal() {
     for more in [&[][..], &["--json"]] {
         let args = ["--only", "request", "sh", "-c", wild];
         let ran = contract(&[&["client"], more, &args[..]].concat());
-        let stdout = text(ran.stdout);
-        let shown = stdout.replace("\\\\", "\\");
-        assert!(shown.contains(r"a\u{1b}[2J\u{9b}2Jb\u{7f}"), "{stdout}");
+        let shown = text(ran.stderr);
+        assert!(shown.contains(r"a\u{1b}[2J\u{9b}2Jb\u{7f}"), "{shown}");
         let drives = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
-        assert!(!stdout.contains(drives), "{stdout:?}");
+        assert!(!shown.contains(drives), "{shown:?}");
     }
+}
+
+#[test]
+fn it_tells_what_its_checks_ask() {
+    let told = text(contract(&["rules", "client"]).stdout);
+    let names = told.lines().filter(|line| !line.starts_with(' '));
+    assert!(names.eq(clients::checks().map(|check| check.name)), "{told}");
+    let told = text(contract(&["rules", "server"]).stdout);
+    let status = "status\n    \
+        rule: A request for the stream is answered with 200.\n    \
+        from: WHATWG HTML §9.2.3\n";
+    assert!(told.starts_with(status), "{told}");
+    assert_eq!(contract(&["rules"]).status.code(), Some(2));
+}
+
+/// `cargo install` builds what the default features build.
+#[test]
+fn one_program_is_installed() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&metadata.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let own = packages.iter().find(|it| it["name"] == "contract").unwrap();
+    let default = own["features"]["default"].as_array().unwrap();
+    let programs = own["targets"].as_array().unwrap().iter().filter(|it| {
+        let wanted = it["required-features"].as_array();
+        let is_there = |feature| default.contains(feature);
+        it["kind"][0] == "bin" && wanted.into_iter().flatten().all(is_there)
+    });
+    let names: Vec<_> = programs.map(|it| &it["name"]).collect();
+    assert_eq!(names, ["contract"]);
 }
 
 #[test]
@@ -217,34 +286,276 @@ fn it_tells_its_version() {
     assert_eq!(text(ran.stdout), format!("contract {version}\n"));
 }
 
-/// Nobody listens, or somebody does and says nothing: one check waits for it,
-/// and no other.
-#[test]
-fn a_server_that_does_not_answer_fails_soon() {
-    let (process, url) = server("", "100ms");
-    drop(process);
+/// A server at a port of its own, which gives each connection this answer, and
+/// closes behind it, if it is said to end.
+fn answers(answer: &'static str, ends: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent = format!("http://{}/", listener.local_addr().unwrap());
-    for (url, why) in [
-        (&url.to_string(), "cannot connect to 127.0.0.1:"),
-        (&silent, "waited 100ms in vain"),
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            let limit = Duration::from_secs(10);
+            let mut connection =
+                Connection::new(stream.unwrap(), limit).unwrap();
+            // Who has left meanwhile wants no answer.
+            let _ = connection.head().and_then(|_| connection.send(answer));
+            if ends {
+                connection.end();
+            } else {
+                open.push(connection);
+            }
+        }
+    });
+    url
+}
+
+/// One cause, told once, with what to do: not as twenty-eight failures.
+#[test]
+fn what_is_no_event_stream_is_told_once() {
+    let (process, url) = server("", "100ms");
+    let elsewhere = format!("http://{}/elsewhere", url.authority);
+    let (gone, closed) = server("", "100ms");
+    drop(gone);
+    let nowhere = format!("http://{}/", "a".repeat(64));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}/", silent.local_addr().unwrap());
+    let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\
+        Content-Length: 5\r\n\r\n<p>Hi";
+    let until_close = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>Hi";
+    let told = "HTTP/1.1 404 Not Found\r\nContent-Length: 26\r\n\r\n\
+        The stream is at /events.\n";
+    let locked = "HTTP/1.1 401 Unauthorized\r\n\r\n";
+    let moved = "HTTP/1.1 302 Found\r\nLocation: /other\r\n\r\n";
+    let late = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Cache-Control: no-cache\r\n\r\n: hello\n\n";
+    for (url, why, advice) in [
+        (closed.to_string(), "cannot connect to 127.0.0.1:", "listen"),
+        (nowhere, "cannot connect to aaaa", "host and port"),
+        (silent, "does not answer: waited 500ms in vain", "in between"),
+        (elsewhere, "/elsewhere gets HTTP/1.1 404 Not Found", "path right"),
+        (answers(told, true), "The stream is at /events.", "path right"),
+        (answers(locked, true), "401 Unauthorized", "--header"),
+        (answers(moved, true), "302 Found", "refers to /other"),
+        (answers(page, true), "Content-Type is text/html", "path right"),
+        (answers(until_close, true), "Content-Type is text/html", "no end"),
+        (answers(until_close, false), "Content-Type is text/html", "no end"),
+        (answers("SSH-2.0-x\r\n", true), "no HTTP/1.1", "SSH-2.0-x"),
+        (answers(late, false), "no event came within 500ms", "--timeout"),
     ] {
-        let ran = contract(&[url, "--timeout", "100ms"]);
-        assert_eq!(ran.status.code(), Some(1), "{ran:?}");
-        let table = text(ran.stdout);
-        assert!(table.contains(why), "{table}");
-        assert!(table.contains("27 not applicable, 1 failed"), "{table}");
+        for more in [&[][..], &["--json"], &["--only", "resume"]] {
+            let ran =
+                contract(&[&[&*url, "--timeout", "500ms"], more].concat());
+            let (stdout, stderr) = (text(ran.stdout), text(ran.stderr));
+            assert_eq!(ran.status.code(), Some(3), "{url}: {stdout}{stderr}");
+            // What passed until then is told, and nothing else.
+            assert!(!stdout.to_lowercase().contains("fail"), "{stdout}");
+            assert!(!stdout.contains("not applicable"), "{stdout}");
+            let words = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.starts_with("error: "), "{stderr}");
+            assert!(words.contains(why), "{why}: {stderr}");
+            assert!(words.contains(advice), "{advice}: {stderr}");
+            assert!(stderr.lines().count() < 6, "{stderr}");
+        }
+    }
+    drop(process);
+}
+
+/// As the book shows it.
+#[test]
+fn a_path_that_is_another_is_told() {
+    let (_process, url) = server("", "1s");
+    let ran = contract(&[&format!("http://{}/", url.authority)]);
+    assert_eq!(ran.status.code(), Some(3), "{ran:?}");
+    let output = transcript::normalize(&text(ran.stderr), url.port(), 9001);
+    let command = "cargo run -q -p contract -- http://127.0.0.1:9001/";
+    transcript::check(&file("nothing.txt"), command, &output).unwrap();
+}
+
+/// A stream of another name is one: its server is told what is wrong with it.
+#[test]
+fn a_wrong_type_alone_is_a_failure_and_no_obstacle() {
+    let (_process, url) = server("content-type", "10ms");
+    let only = ["--only", "content-type", "--only", "ids"];
+    let ran = contract(&[&[&*url.to_string()], &only[..]].concat());
+    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+    let stdout = text(ran.stdout);
+    assert!(
+        stdout.ends_with("1 passed, 0 advice, 0 not applicable, 1 failed\n")
+    );
+}
+
+/// A program that is not there, or is none of the contract, likewise.
+#[test]
+fn what_is_no_server_or_client_is_told_once() {
+    for (args, why) in [
+        (&["server", "no/such/program"][..], "no/such/program: No such file"),
+        (&["server", "echo", "hello"], "no line `Server running at"),
+        (&["client", "no/such/program"], "no/such/program: No such file"),
+        (&["client", "echo", "hello"], "the client left"),
+        (&["client", PEER, "server"], "unexpected argument"),
+    ] {
+        let ran = contract(args);
+        let (stdout, stderr) = (text(ran.stdout), text(ran.stderr));
+        assert_eq!(ran.status.code(), Some(3), "{stdout}{stderr}");
+        assert_eq!(stdout, "");
+        assert!(stderr.contains(why), "{stderr}");
+        assert!(stderr.contains("It is run with"), "{stderr}");
     }
 }
 
-/// A program that is not there, or says nothing of use, is a failure of the
-/// checks, not a hang.
+/// A client that connects, and prints what it likes.
+#[cfg(unix)]
 #[test]
-fn a_program_that_cannot_be_run_fails() {
-    let ran = contract(&["server", "no/such/program", "--only", "status"]);
-    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
-    assert!(text(ran.stdout).contains("no/such/program"));
-    let ran = contract(&["client", "--only", "request", PEER, "server"]);
-    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
-    assert!(text(ran.stdout).contains("the client left"));
+fn a_client_that_prints_something_else_is_told_once() {
+    let curl = r#"u=${0#http://}; h=${u%%/*}
+        exec 3<>"/dev/tcp/${h%:*}/${h#*:}"
+        printf 'GET / HTTP/1.1\r\nHost: a\r\n\r\n' >&3; cat <&3"#;
+    let ran = contract(&["client", "bash", "-c", curl]);
+    let stderr = text(ran.stderr);
+    assert_eq!(ran.status.code(), Some(3), "{stderr}");
+    let words = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let why = "a line that is not of the contract: HTTP/1.1 200 OK";
+    assert!(words.contains(why), "{stderr}");
+}
+
+/// A server that answers one request, and the next when it is allowed to.
+fn halting() -> (String, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (allow, allowed) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let limit = Duration::from_mins(1);
+            let mut connection =
+                Connection::new(stream.unwrap(), limit).unwrap();
+            connection.head().unwrap();
+            connection
+                .send(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                     Cache-Control: no-cache\r\n\r\n",
+                )
+                .unwrap();
+            if allowed.recv().is_err() {
+                return;
+            }
+        }
+    });
+    (url, allow)
+}
+
+const THREE: [&str; 8] = [
+    "--timeout=1min",
+    "--only=status",
+    "--only",
+    "content-type",
+    "--only",
+    "cache-control",
+    "--only",
+    "no-length",
+];
+
+/// Whoever waits sees each check when it is made.
+#[test]
+fn each_row_is_there_before_the_next_check_is_made() {
+    let (url, allow) = halting();
+    let program = Program::new(env!("CARGO_BIN_EXE_contract"));
+    let ran = program.spawn(&[&[&*url], &THREE[..]].concat()).unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    for row in [
+        "status         passed",
+        "content-type   passed",
+        "cache-control  passed",
+        "no-length      passed",
+    ] {
+        assert_eq!(ran.line(deadline).as_deref(), Some(row));
+        // The next request waits for this.
+        allow.send(()).unwrap();
+    }
+    let counts = "4 checks: 4 passed, 0 advice, 0 not applicable, 0 failed";
+    assert_eq!(ran.line(deadline).as_deref(), Some(counts));
+    assert_eq!(ran.line(deadline), None);
+    // Nobody looks at a line that changes.
+    assert_eq!(ran.last_errors(), "");
+}
+
+/// On a terminal, a line says how far it is, and is gone in the end.
+#[cfg(unix)]
+#[test]
+fn a_terminal_is_told_how_far_it_is() {
+    let (url, allow) = halting();
+    let pty = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_contract"));
+    command.args([&[&*url], &THREE[..]].concat());
+    command.env("TERM", "xterm");
+    let mut ran = pty.slave.spawn_command(command).unwrap();
+    drop(pty.slave);
+    let mut terminal = pty.master.try_clone_reader().unwrap();
+    let mut shown = String::new();
+    let mut read_to = |wanted: &str| {
+        let mut piece = [0; 256];
+        while !shown.contains(wanted) {
+            let count = terminal.read(&mut piece).unwrap();
+            assert_ne!(count, 0, "{shown:?}");
+            shown += str::from_utf8(&piece[..count]).unwrap();
+        }
+        shown.clone()
+    };
+    for line in ["1 of 4, content-type …", "2 of 4, cache-control …"] {
+        read_to(line);
+        allow.send(()).unwrap();
+    }
+    read_to("3 of 4, no-length …");
+    allow.send(()).unwrap();
+    let shown = read_to("0 failed");
+    // A row begins where the line was.
+    let line = "2 of 4, cache-control …";
+    let blanks = " ".repeat(line.chars().count());
+    let row = format!("{line}\r{blanks}\rcache-control  passed");
+    assert!(shown.contains(&row), "{shown:?}");
+    assert!(ran.wait().unwrap().success());
+}
+
+/// Ctrl-C leaves what was seen, and nothing that runs.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_what_was_seen_so_far() {
+    let (url, allow) = halting();
+    let program = Program::new(env!("CARGO_BIN_EXE_contract"));
+    let mut ran = program.spawn(&[&[&*url], &THREE[..]].concat()).unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    assert_eq!(ran.line(deadline).as_deref(), Some("status         passed"));
+    ran.signal("INT").unwrap();
+    let status = ran.exit(deadline).unwrap().unwrap();
+    assert_eq!(status.code(), Some(130));
+    let counts = "1 check: 1 passed, 0 advice, 0 not applicable, 0 failed";
+    assert_eq!(ran.line(deadline).as_deref(), Some(counts));
+    assert_eq!(ran.last_errors(), "interrupted after 1 of 4");
+    drop(allow);
+}
+
+/// The signal reaches the contract alone, as one from `kill` does: what it has
+/// started ends all the same.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_what_was_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("started");
+    let script = "trap '' INT TERM; echo $$ > \"$0.new\"
+        mv \"$0.new\" \"$0\"; while :; do read line; done";
+    let program = Program::new(env!("CARGO_BIN_EXE_contract"));
+    let program = program.arg("server").arg("sh").arg("-c").arg(script);
+    let mut ran = program.arg(&mark).spawn(&[]).unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let number = loop {
+        if let Ok(number) = fs::read_to_string(&mark) {
+            break number;
+        }
+        assert!(Instant::now() < deadline);
+        thread::yield_now();
+    };
+    ran.signal("TERM").unwrap();
+    assert_eq!(ran.exit(deadline).unwrap().unwrap().code(), Some(130));
+    let kill = ["-c", &format!("kill -0 {number}")];
+    let alive = Command::new("sh").args(kill).output().unwrap();
+    assert!(!alive.status.success(), "{number} runs on");
 }

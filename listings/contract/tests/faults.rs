@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use contract::servers::Target;
 use contract::{Outcome, Program, Report, clients, servers};
@@ -36,10 +37,22 @@ fn a_report_holds_only_if_its_exemptions_are_true() {
         let broken = format!("{:?}", report(fault).hold(exempt).unwrap_err());
         assert!(broken.contains(says), "{broken}");
     }
-    let target = Target::new("http://127.0.0.1/".parse().unwrap());
-    let not_made = servers::check(&target, |name| name == "departed-reader");
+    let args = ["--addr", "127.0.0.1:0", "--every", "10ms"];
+    let server = peer("", "server").spawn(&args).unwrap();
+    let url = server.url(Instant::now() + Duration::from_secs(10)).unwrap();
+    let target = Target::new(url);
+    let of_process = |name: &str| name == "departed-reader";
+    let not_made = servers::check(&target, of_process);
     assert!(!not_made.failed());
     not_made.hold(&[]).unwrap_err();
+    // One cause is told once, whatever is exempt.
+    drop(server);
+    let obstructed = servers::check(&target, of_process);
+    assert!(obstructed.failed());
+    let broken = obstructed.hold(&[("departed-reader", why)]).unwrap_err();
+    let broken = format!("{broken:?}");
+    assert!(broken.contains("cannot connect"), "{broken}");
+    assert_eq!(broken.lines().count(), 3, "{broken}");
 }
 
 const FIXTURES: &[&str] = &[
@@ -75,6 +88,7 @@ const SERVERS: &Wider = &[
     ("blank-line-late", &["first-event"]),
     ("in-twos", &["first-event"]),
     ("body-late", &["body"]),
+    ("gzip-held", &["first-event"]),
 ];
 
 const CLIENTS: &Wider = &[
@@ -92,7 +106,7 @@ const CLIENTS: &Wider = &[
 ];
 
 /// More faults of a server: other ways to fail the same check.
-const MORE: &[&str] = &["blank-line-late", "in-twos", "body-late"];
+const MORE: &[&str] = &["blank-line-late", "in-twos", "body-late", "gzip-held"];
 
 fn names(
     checks: impl Iterator<Item = &'static str>,
@@ -183,11 +197,20 @@ fn a_server_may_have_its_ways() {
         "colon-lf",
         "in-pairs",
         "irregular",
+        "position-first",
+        "nginx",
+        "gzip",
     ] {
         let report = servers::check_program(&peer(way, "server"), |check| {
-            // With two events a moment, the IDs are the peer's affair.
             !HEAVY.contains(&check)
         });
         assert!(!report.failed(), "{way}:\n{report}");
+        for check in ["no-buffering", "long-head"] {
+            let is_not_asked = matches!(
+                report.outcome(check),
+                Some(Outcome::NotApplicable(_))
+            );
+            assert_eq!(is_not_asked, way == "nginx", "{way}:\n{report}");
+        }
     }
 }

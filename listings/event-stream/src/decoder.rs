@@ -11,7 +11,8 @@ use memchr::memchr;
 use simdutf8::basic::from_utf8;
 
 // ANCHOR: item
-/// What a stream says, in the order it says it.
+/// What a stream says, in the order it says it. The standard has no more, so a
+/// match of all four stays complete.
 ///
 /// The decoder's own items, `Item<&str>`, borrow from it or from the chunk, so
 /// that an event costs no allocation: copy what must outlive the next call.
@@ -31,7 +32,7 @@ pub enum Item<S: Text = String, T = <S as Text>::EventType> {
 }
 
 /// An event as a reader receives it, with the names of the standard's
-/// `MessageEvent`.
+/// `MessageEvent`. It has no other fields: a test may build one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageEvent<S: Text = String, T = <S as Text>::EventType> {
     /// The type: `message` where the stream named none.
@@ -317,6 +318,23 @@ impl Decoder {
     /// The same decoder without [`Item::Comment`]: it skips comments, as a
     /// browser does (§9.2.6: "Ignore the line"), and neither holds one nor
     /// limits its length.
+    ///
+    /// ```
+    /// use event_stream::{Decoder, Item};
+    ///
+    /// let stream = b": b\ndata: a\n\n";
+    /// let mut chunk = &stream[..];
+    /// let mut decoder = Decoder::new();
+    /// assert_eq!(decoder.next(&mut chunk)?, Some(Item::Comment("b")));
+    /// assert!(matches!(decoder.next(&mut chunk)?, Some(Item::Event(_))));
+    /// assert_eq!(decoder.next(&mut chunk)?, None);
+    ///
+    /// let mut chunk = &stream[..];
+    /// let mut decoder = Decoder::new().without_comments();
+    /// assert!(matches!(decoder.next(&mut chunk)?, Some(Item::Event(_))));
+    /// assert_eq!(decoder.next(&mut chunk)?, None);
+    /// # Ok::<(), event_stream::LimitExceeded>(())
+    /// ```
     #[must_use]
     pub fn without_comments(mut self) -> Self {
         self.comments = Comments::Skip;

@@ -1,7 +1,7 @@
 //! What a server sends. An event that could not be written faithfully cannot
 //! be built.
 
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{borrow::Cow, vec::Vec};
 use core::{
     error::Error,
     fmt::{self, Write},
@@ -83,12 +83,6 @@ impl<'a> Event<'a> {
     }
     // ANCHOR_END: refuse
 
-    /// Sets an ID that is known to be one.
-    pub(crate) fn with_safe_id(mut self, id: String) -> Self {
-        self.id = Some(Cow::Owned(id));
-        self
-    }
-
     /// Sets the time that readers wait before they reconnect, in whole
     /// milliseconds; a fraction is dropped.
     #[must_use]
@@ -161,6 +155,17 @@ impl fmt::Display for Event<'_> {
 }
 
 /// A comment: readers drop it, and people watching the bytes see it.
+///
+/// ```
+/// use event_stream::{Comment, HEARTBEAT};
+///
+/// let mut out = Vec::new();
+/// Comment::new("server 3")?.encode(&mut out);
+/// assert_eq!(out, b": server 3\n\n");
+/// assert_eq!(Comment::new("heartbeat")?.to_string(), HEARTBEAT);
+/// assert!(Comment::new("a\ndata: b").is_err());
+/// # Ok::<(), event_stream::FieldError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment<'a>(Cow<'a, str>);
 
@@ -188,6 +193,14 @@ impl fmt::Display for Comment<'_> {
 }
 
 /// A new reconnection time on its own, without an event.
+///
+/// ```
+/// use event_stream::Retry;
+/// use std::time::Duration;
+///
+/// let retry = Retry::new(Duration::from_secs(5));
+/// assert_eq!(retry.to_string(), "retry: 5000\n\n");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     milliseconds: u64,
@@ -217,6 +230,13 @@ impl fmt::Display for Retry {
 }
 
 /// A character that would break the framing, and where it stands.
+///
+/// ```
+/// use event_stream::Event;
+///
+/// let refused = Event::new("hello").with_id("ann\ndata: hi").unwrap_err();
+/// assert_eq!(refused.to_string(), "LF at byte 3 of `id`: not writable");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field: `event`, `id` or `comment`.

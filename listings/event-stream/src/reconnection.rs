@@ -29,7 +29,8 @@ pub struct Reconnection {
     random: u64,
 }
 
-/// What to do with a response.
+/// What to do with a response. Each is an order, and a client that did not
+/// know one could not follow it: so a match of all of them stays complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is an event stream: read it.
@@ -77,7 +78,7 @@ impl Reconnection {
     /// The longest wait, whatever a server sets in `retry` or `Retry-After`:
     /// an hour. A number that is meant in other units, or that overflowed
     /// somewhere, must not silence a reader for good.
-    pub const MAX_WAIT: Duration = Duration::from_hours(1);
+    pub const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
     // ANCHOR_END: bounds
 
     /// The statuses of a server that is being replaced, is down or is
@@ -87,6 +88,30 @@ impl Reconnection {
 
     /// Rules for a client that has not connected yet. `seed` makes its delays
     /// its own: two clients with different seeds do not return together.
+    ///
+    /// ```
+    /// use event_stream::{Decoder, Reconnection, Verdict};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let start = Instant::now();
+    /// let mut rules = Reconnection::new(42).with_last_event_id("6");
+    /// let sent: Vec<_> = rules.headers().collect();
+    /// assert_eq!(sent[2], ("Last-Event-ID", "6"));
+    ///
+    /// // The caller connects with them, and this is the answer:
+    /// let head = [("Content-Type", "text/event-stream")];
+    /// assert_eq!(rules.response(200, head, start.elapsed()), Verdict::Read);
+    /// let mut decoder = Decoder::new().with_last_event_id(rules.last_event_id());
+    /// let mut items = decoder.items(b"retry: 2000\nid: 7\ndata: Hello\n\n");
+    /// while let Some(item) = items.next()? {
+    ///     rules.item(&item);
+    /// }
+    ///
+    /// // Then the connection broke. The caller waits as long, and starts anew.
+    /// assert_eq!(rules.lost(start.elapsed()), Duration::from_secs(2));
+    /// assert_eq!(rules.last_event_id(), "7");
+    /// # Ok::<(), event_stream::LimitExceeded>(())
+    /// ```
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self {

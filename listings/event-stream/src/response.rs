@@ -8,8 +8,9 @@ use alloc::{
 use core::{error::Error, fmt, time::Duration};
 
 // ANCHOR: failure
-/// Why a response is not an event stream.
+/// Why a response is not an event stream. There may be more reasons one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Failure {
     /// The status is neither 200 nor 204.
     Status {
@@ -31,6 +32,7 @@ pub enum Failure {
 
 /// A response that is not an event stream, with what its body says.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// What is wrong with it.
     pub failure: Failure,
@@ -56,6 +58,18 @@ impl Refusal {
 
     /// A refusal with what came of its body. Of a longer one the beginning is
     /// kept, cut between characters.
+    ///
+    /// ```
+    /// use event_stream::{Failure, Refusal};
+    ///
+    /// let failure = Failure::ContentType("text/html".into());
+    /// let refusal = Refusal::new(failure, b"Please\nlog in\x07");
+    /// assert_eq!(
+    ///     refusal.to_string(),
+    ///     "the Content-Type is \"text/html\", not \"text/event-stream\"; \
+    ///      it says: Please log in\\u{7}"
+    /// );
+    /// ```
     #[must_use]
     pub fn new(failure: Failure, body: &[u8]) -> Self {
         let kept = &body[..body.len().min(Self::MAX_BODY)];
@@ -104,6 +118,14 @@ impl Error for Refusal {}
 ///
 /// What a peer sent is printed with each of these as an escape, such as
 /// [`char::escape_unicode`], or in JSON `\u009b`.
+///
+/// ```
+/// use event_stream::drives_a_terminal;
+///
+/// // Begins a command in many terminals, and turns the direction.
+/// assert!(drives_a_terminal('\u{9b}') && drives_a_terminal('\u{202e}'));
+/// assert!(!drives_a_terminal('é'));
+/// ```
 #[must_use]
 pub fn drives_a_terminal(c: char) -> bool {
     c.is_control()

@@ -1,7 +1,8 @@
 //! Solutions to the exercises of "Any bytes".
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use event_stream::{Event, Gap, History, Item};
+use event_log::{Gap, History};
+use event_stream::{Event, Item};
 use fuzz::{
     TARGETS, corpus,
     decoder::{self, Reading, Setting, decode},

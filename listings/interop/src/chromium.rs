@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use contract::browser::Browser;
 use contract::http::Url;
+use harness::browser::Browser;
 use serde_json::{Value, json};
 
 use crate::lines::Lines;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use contract::Program;
-use contract::needs::{self, Need};
+use harness::needs::{self, Need};
 
 use crate::cargo;
 use crate::chromium::Hub;

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::needs;
+use harness::needs;
 use tempfile::TempDir;
 
 use crate::peers::{Needs, folder};
@@ -75,9 +75,9 @@ pub struct Found {
 pub enum Left {
     /// Though nothing is sent.
     AtOnce,
-    /// After the next event.
-    NextEvent,
-    /// Neither.
+    /// When it has sent so many events more.
+    After(u32),
+    /// Not with ten.
     Never,
 }
 
@@ -127,15 +127,16 @@ fn shown(config: &str, field: &str, found: &Found) -> Vec<Vec<String>> {
         field => format!("  {field}"),
     };
     let left = match found.left {
-        Left::AtOnce => "at once",
-        Left::NextEvent => "next event",
-        Left::Never => "never",
+        Left::AtOnce => "at once".to_owned(),
+        Left::After(1) => "next event".to_owned(),
+        Left::After(events) => format!("{events} events"),
+        Left::Never => "never".to_owned(),
     };
     let unread = match found.unread {
         Some(bytes) => format!("{} MiB", bytes.div_ceil(1024 * 1024)),
         None => "no end".to_owned(),
     };
-    let cells = [label, ms(found.head), ms(found.event), left.into(), unread];
+    let cells = [label, ms(found.head), ms(found.event), left, unread];
     let mut rows = vec![cells.to_vec()];
     if field != BARE {
         rows.insert(0, vec![config.to_owned()]);
@@ -241,14 +242,15 @@ impl Exchange {
         until(&mut self.reader, &mut came, has_head)?;
         self.reader.shutdown(Shutdown::Both)?;
         self.server.set_read_timeout(Some(STALLED))?;
-        for told in [Left::AtOnce, Left::NextEvent] {
+        for sent in 0..=10 {
             match self.server.read(&mut [0; 64]) {
                 Err(error) if is_timeout(&error) => {}
                 // The end, or a reset.
-                Ok(_) | Err(_) => return Ok(told),
+                _ if sent == 0 => return Ok(Left::AtOnce),
+                _ => return Ok(Left::After(sent)),
             }
             if self.send(b"data: Anybody?\n\n").is_err() {
-                return Ok(Left::NextEvent);
+                return Ok(Left::After(sent + 1));
             }
         }
         Ok(Left::Never)

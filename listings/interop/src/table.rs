@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use contract::transcript;
+use harness::transcript;
 
 /// How many columns a page has.
 const WIDTH: usize = 78;

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::needs::run_each;
 use contract::{Outcome, clients, servers};
+use harness::needs::run_each;
 use interop::pairs::{self, Pair};
 use interop::peers::{self, Needs, Programs};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use contract::needs::run_each;
+use harness::needs::run_each;
 use interop::models;
 use interop::peers::Needs;
 

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use contract::browser::until;
-use contract::needs::run_each;
 use contract::{Failure, Outcome, Report};
+use harness::browser::until;
+use harness::needs::run_each;
 use interop::contracts::{self, Side};
 use interop::pairs::{self, Pair};
 use interop::peers::{self, CLIENTS, Needs, Peer, Programs, SERVERS};
@@ -190,6 +190,7 @@ fn statuses_that_differ_are_told() {
                 came: format!("HTTP/1.1 {status} Reason\r\n\r\n").into(),
             }),
         )],
+        ..Report::default()
     };
     let notes = |statuses: [&str; 2]| {
         let reports = SERVERS.iter().zip(statuses.map(report));

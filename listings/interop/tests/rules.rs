@@ -1,8 +1,8 @@
 //! The tables of "Rule by rule" are what the commands print today.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use contract::needs::{self, Need};
-use contract::transcript;
+use harness::needs::{self, Need};
+use harness::transcript;
 use interop::fields;
 use interop::rules::{self, Tables};
 use std::collections::BTreeSet;

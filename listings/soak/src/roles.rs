@@ -5,9 +5,10 @@
 use ch03_hyper::{connections::Limits, runtime};
 use ch04_axum::client::Update;
 use clap::ValueEnum;
-use contract::{Program, needs::Need};
+use contract::Program;
 use event_stream::{Item, MessageEvent, Reconnection};
-use futures::{Stream, TryStreamExt};
+use futures::TryStreamExt;
+use harness::needs::Need;
 use serde::{Deserialize, Serialize};
 use std::{
     error::Error,
@@ -146,7 +147,7 @@ pub fn serve(chapter: Chapter) -> io::Result<()> {
                 ..ch04_axum::server::Options::default()
             };
             let app = ch04_axum::server::App::new(options, stop, log);
-            ch04_axum::server::run(listener, app)
+            ch04_axum::routes::run(listener, app)
         }),
         Chapter::Ch05 => runtime::run(listener, stopped, |listener, stop| {
             let options = ch05_browser::server::Options {
@@ -309,31 +310,26 @@ pub fn read(
 fn notices(
     url: &str,
     last_event_id: Option<&str>,
-) -> Result<
-    impl Stream<
-        Item = Result<ch03_hyper::client::Notice, ch03_hyper::client::GivenUp>,
-    >,
-    Box<dyn Error>,
-> {
-    use ch03_hyper::client::{Options, Timeouts, http, read_with};
+) -> Result<event_client::Notices, Box<dyn Error>> {
+    use event_client::{Options, RequestBuilderExt, Timeouts, http};
     let mut request = http().build()?.get(url);
     if let Some(id) = last_event_id {
         request = request.header("last-event-id", id);
     }
     let patience = Some(PATIENCE);
     let timeouts = Timeouts { head: patience, idle: patience };
-    let options = Options { timeouts, ..Options::default() };
-    Ok(read_with(request, options)?)
+    let options = Options::default().with_timeouts(timeouts);
+    Ok(request.notices_with(options)?)
 }
 
-fn tell_notice(notice: &ch03_hyper::client::Notice) {
-    use ch03_hyper::client::Notice;
+fn tell_notice(notice: &event_client::Notice) {
+    use event_client::Notice;
     match notice {
         Notice::Open => tell(&Told::Open),
         Notice::Item(item) => tell_item(item.as_deref()),
         Notice::Lost { why, .. } => tell_lost(why),
         // A GET is asked for again.
-        Notice::Connecting(_) | Notice::Head(_) | Notice::Ended { .. } => {}
+        _ => {}
     }
 }
 

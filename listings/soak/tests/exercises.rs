@@ -1,7 +1,8 @@
 //! Solutions to the exercises of the page.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use event_stream::{Decoder, Event, History, Item};
+use event_log::History;
+use event_stream::{Decoder, Event, Item};
 use soak::ledger::{Counts, Ledger};
 
 // ANCHOR: every_byte

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use book::render;
-use contract::browser::{Browser, PATIENCE, keys, until};
+use harness::browser::{Browser, PATIENCE, keys, until};
 use mdbook_driver::MDBook;
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};

@@ -11,14 +11,14 @@ mod panels;
 
 use std::process::ExitCode;
 
-use contract::needs::{self, Need};
+use harness::needs::{self, Need};
 
 fn main() -> ExitCode {
     let tests = [
         // The longest first, so that none is left at the end.
         needs::with(
             &[Need::Chromium, pages::AXE],
-            &contract::named![
+            &harness::named![
                 pages::every_page_is_sound_in_light,
                 pages::every_page_is_sound_in_dark,
                 pages::the_other_themes_are_sound,
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         ),
         needs::with(
             &[Need::Chromium],
-            &contract::named![
+            &harness::named![
                 pages::every_panel_runs_and_stops,
                 pages::chapter_5_is_alive_in_its_pages,
                 pages::chapter_5_comes_alive_in_plain_files,
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         needs::with(
             &[Need::Chromium],
-            &contract::named![
+            &harness::named![
                 frame::a_page_is_built_appears_and_comes_back,
                 panels::a_panel_waits_for_its_program_and_then_runs,
             ],

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use book::{page, programs};
-use contract::browser::{Browser, keys, until};
-use contract::needs::Need;
+use harness::browser::{Browser, keys, until};
+use harness::needs::Need;
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 //! The panels and the pages of a small book: a run starts and stops, search
 //! finds, and a page that changes is loaded again.
 
-use contract::browser::{Browser, keys, until};
+use harness::browser::{Browser, keys, until};
 use serde_json::json;
 
 #[cfg(unix)]

@@ -1,54 +1,101 @@
-//! Which crate may import which. A chapter that imports another chapter could
-//! no longer be read alone. The exceptions stand on the ground of an earlier
-//! one: chapter 2 on the threads of chapter 1, chapters 4 and 5 on the tasks
-//! of chapter 3, and the server of chapter 5's page on the answers of chapter
-//! 4: its problems, its guard, its seats.
+//! Which crate may import which, and how much a stranger's program gets with
+//! a library. A chapter that imports another chapter could no longer be read
+//! alone. The exceptions stand on the ground of an earlier one: chapter 2 on
+//! the threads of chapter 1, chapter 4 on the tasks of chapter 3, chapter 5 on
+//! the answers of chapter 4: its problems, its guard, its seats.
 
+use std::collections::BTreeSet;
+use std::iter;
 use std::path::Path;
+use std::process::Command;
 
 use book::programs::chapters;
 use serde_json::Value;
 
 use crate::{Problem, found, none, planted};
 
+/// The format, whose package has another name than its library.
+const FORMAT: &str = "event-stream";
+const FORMAT_PACKAGE: &str = "text-event-stream";
+const LAUNCHER: &str = "dashboard";
+
+/// The most packages that a program gets with a library, itself among them.
+/// The chapter is to leave room for what it has to do with HTTP, and for
+/// nothing else: axum is most of it.
+const MOST: [(&str, &[&str], usize); 3] = [
+    (FORMAT, &[], 5),
+    ("event-client", &["--features", "tls"], 90),
+    ("ch04-axum", &["--no-default-features"], 60),
+];
+
+/// The number of a chapter.
+fn number(name: &str) -> Option<u8> {
+    name.strip_prefix("ch")?.split('-').next()?.parse().ok()
+}
+
 fn is_chapter(name: &str) -> bool {
-    name.strip_prefix("ch").is_some_and(|rest| {
-        rest.split('-').next().unwrap().parse::<u8>().is_ok()
-    })
+    number(name).is_some()
+}
+
+/// The chapter that a chapter stands on.
+fn ground(number: u8) -> Option<u8> {
+    match number {
+        2 => Some(1),
+        4 => Some(3),
+        5 | 6 => Some(4),
+        7 | 8 => Some(6),
+        9 => Some(8),
+        _ => None,
+    }
+}
+
+/// Whether a chapter stands on another, or on one that does.
+fn stands_on(name: &str, import: &str) -> bool {
+    let below = iter::successors(number(name), |&chapter| ground(chapter));
+    number(import).is_some_and(|import| below.skip(1).any(|n| n == import))
 }
 
 /// What a crate may import, in its code and beside that in its tests.
-fn allowed(name: &str, import: &str, kind: &str) -> bool {
-    let shared = import == "event-stream" || import == "dashboard";
+fn allowed(name: &str, import: &str, is_dev: bool) -> bool {
+    let is_library = matches!(import, FORMAT | "event-client" | "event-log");
+    let is_test = is_dev && matches!(import, "contract" | "harness");
     match name {
         // Its tests need its own features.
-        "event-stream" => import == name && kind == "dev",
-        "dashboard" => false,
-        "contract" => import == "event-stream",
+        _ if name == import => is_dev,
+        FORMAT | FORMAT_PACKAGE => import == FORMAT && is_dev,
+        LAUNCHER => false,
+        "event-client" | "event-log" => import == FORMAT,
+        "contract" => import == FORMAT || is_test,
+        "harness" => matches!(import, FORMAT | "contract"),
         // They start programs, and hold them against the contract.
-        "interop" => import == "contract" || import == "event-stream",
+        "interop" => matches!(import, FORMAT | "contract" | "harness"),
         "bench" => {
-            matches!(import, "contract" | "event-stream" | "interop")
+            matches!(import, FORMAT | "contract" | "harness" | "interop")
         }
         // They try what the chapters are made of.
-        "fuzz" => import == "event-stream" || import == "ch01-sockets",
+        "fuzz" => {
+            import == FORMAT
+                || import == "ch01-sockets"
+                || (is_dev && import == "event-log")
+        }
         "soak" => {
-            is_chapter(import) || matches!(import, "contract" | "event-stream")
+            is_library
+                || is_chapter(import)
+                || matches!(import, "contract" | "harness")
         }
         // It runs the chapters' programs, and links none, so that it is soon
-        // built. Its tests drive the contract's browser, and compile what the
-        // pages say of chapters.
+        // built. Its tests drive a browser, and compile what the pages say of
+        // libraries and chapters.
         "book" => {
-            import == "event-stream"
-                || (kind == "dev"
-                    && (import == "contract" || is_chapter(import)))
+            import == FORMAT
+                || is_test
+                || (is_dev && (is_library || is_chapter(import)))
         }
         _ if is_chapter(name) => {
-            shared
-                || (import == "contract" && kind == "dev")
-                || (name == "ch02-blocking" && import == "ch01-sockets")
-                || (name > "ch04" && import == "ch03-hyper")
-                || (name > "ch05" && import == "ch04-axum")
+            is_library
+                || is_test
+                || import == LAUNCHER
+                || stands_on(name, import)
         }
         _ => false,
     }
@@ -67,13 +114,26 @@ fn check(root: &Path) -> Vec<Problem> {
                 continue;
             }
             let kind = import["kind"].as_str().unwrap_or("normal");
-            let import = import["name"].as_str().unwrap();
-            if !allowed(name, import, kind) {
+            let is_dev = kind == "dev";
+            let flag = |key: &str| import[key].as_bool().unwrap();
+            let is_optional = flag("optional");
+            let has_defaults = flag("uses_default_features");
+            // The format goes by its library's name.
+            let rename = import["rename"].as_str();
+            let import = rename.or(import["name"].as_str()).unwrap();
+            let mut problem = |text: &str| {
                 problems.push(Problem {
                     file: format!("listings/{name}/Cargo.toml").into(),
                     line: 1,
-                    text: format!("{name} must not import {import} ({kind})"),
+                    text: format!("{name} must not import {import} {text}"),
                 });
+            };
+            if !allowed(name, import, is_dev) {
+                problem(&format!("({kind})"));
+            } else if import == LAUNCHER && !is_optional {
+                problem("unless a feature asks for it");
+            } else if is_chapter(import) && !is_dev && has_defaults {
+                problem("with its launcher (default-features)");
             }
         }
     }
@@ -87,74 +147,161 @@ fn the_book_keeps_its_arrows() {
 
 #[test]
 fn a_wrong_arrow_is_found() {
-    let package = |name: &str, imports: &str| {
-        format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\n{imports}")
+    let path = |name: &str, more: &str| {
+        format!("{name} = {{ path = \"../{name}\"{more} }}\n")
     };
-    let event_stream = "event-stream = { path = \"../event-stream\" }\n";
-    let contract = "contract = { path = \"../contract\" }\n";
-    let first = "ch01-a = { path = \"../ch01-a\" }\n";
-    let toolkit = "ch03-hyper = { path = \"../ch03-hyper\" }\n";
-    let framework = "ch04-axum = { path = \"../ch04-axum\" }\n";
-    let folder = planted(&[
-        ("Cargo.toml", "[workspace]\nmembers = [\"listings/*\"]\n"),
-        ("listings/event-stream/Cargo.toml", &package("event-stream", "")),
-        ("listings/event-stream/src/lib.rs", ""),
+    let import = |name: &str| path(name, "");
+    let bare = |name: &str| path(name, ", default-features = false");
+    let dependencies =
+        |imports: &[String]| format!("[dependencies]\n{}", imports.concat());
+    let tests = |imports: &[String]| {
+        format!("[dev-dependencies]\n{}", imports.concat())
+    };
+    let crates = [
+        ("event-stream", String::new()),
+        ("event-log", dependencies(&[import("event-stream")])),
         (
-            "listings/contract/Cargo.toml",
-            &package("contract", &format!("[dependencies]\n{event_stream}")),
+            "event-client",
+            dependencies(&[import("event-stream"), import("event-log")]),
         ),
-        ("listings/contract/src/lib.rs", ""),
+        ("dashboard", dependencies(&[import("event-stream")])),
         (
-            "listings/ch01-a/Cargo.toml",
-            &package("ch01-a", &format!("[dev-dependencies]\n{contract}")),
+            "contract",
+            dependencies(&[import("event-stream")])
+                + &tests(&[import("harness")]),
         ),
-        ("listings/ch01-a/src/lib.rs", ""),
+        ("harness", dependencies(&[import("event-stream"), import("book")])),
+        ("ch01-a", tests(&[import("contract")])),
         (
-            "listings/ch02-b/Cargo.toml",
-            &package("ch02-b", &format!("[dependencies]\n{contract}{first}")),
+            "ch02-b",
+            dependencies(&[
+                bare("ch01-a"),
+                import("contract"),
+                import("dashboard"),
+            ]),
         ),
-        ("listings/ch02-b/src/lib.rs", ""),
         (
-            "listings/ch03-hyper/Cargo.toml",
-            &package("ch03-hyper", &format!("[dependencies]\n{first}")),
+            "ch03-hyper",
+            dependencies(&[
+                bare("ch01-a"),
+                path("dashboard", ", optional = true"),
+            ]),
         ),
-        ("listings/ch03-hyper/src/lib.rs", ""),
         (
-            "listings/ch04-axum/Cargo.toml",
-            &package("ch04-axum", &format!("[dependencies]\n{toolkit}")),
+            "ch04-axum",
+            dependencies(&[import("event-log"), import("ch03-hyper")]),
         ),
-        ("listings/ch04-axum/src/lib.rs", ""),
         (
-            "listings/ch05-c/Cargo.toml",
-            &package(
-                "ch05-c",
-                &format!("[dependencies]\n{toolkit}{framework}{first}"),
-            ),
+            "ch05-c",
+            dependencies(&[
+                bare("ch01-a"),
+                bare("ch03-hyper"),
+                bare("ch04-axum"),
+            ]),
         ),
-        ("listings/ch05-c/src/lib.rs", ""),
+        ("ch07-d", dependencies(&[bare("ch04-axum"), bare("ch05-c")])),
         (
-            "listings/book/Cargo.toml",
-            &package(
-                "book",
-                &format!(
-                    "[dependencies]\n{first}{contract}\
-                     [dev-dependencies]\n{toolkit}"
-                ),
-            ),
+            "book",
+            dependencies(&[bare("ch01-a"), import("contract")])
+                + &tests(&[bare("ch03-hyper")]),
         ),
-        ("listings/book/src/lib.rs", ""),
-    ]);
-    found(
-        &check(folder.path()),
-        &[
-            "listings/book/Cargo.toml:1: book must not import ch01-a (normal)",
-            "listings/book/Cargo.toml:1: book must not import contract (normal)",
-            "listings/ch02-b/Cargo.toml:1: ch02-b must not import ch01-a (normal)",
-            "listings/ch02-b/Cargo.toml:1: ch02-b must not import contract (normal)",
-            "listings/ch03-hyper/Cargo.toml:1: ch03-hyper must not import ch01-a (normal)",
-            "listings/ch05-c/Cargo.toml:1: ch05-c must not import ch01-a (normal)",
-        ],
-    );
+    ];
+    let files = crates.map(|(name, imports)| {
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\n{imports}"
+        );
+        let folder = format!("listings/{name}");
+        [
+            (format!("{folder}/Cargo.toml"), manifest),
+            (format!("{folder}/src/lib.rs"), String::new()),
+        ]
+    });
+    let workspace = ("Cargo.toml", "[workspace]\nmembers = [\"listings/*\"]\n");
+    let files = files.as_flattened().iter();
+    let files: Vec<_> = iter::once(workspace)
+        .chain(files.map(|(path, text)| (path.as_str(), text.as_str())))
+        .collect();
+    let folder = planted(&files);
+    let problem = |name: &str, what: &str| {
+        format!("listings/{name}/Cargo.toml:1: {name} must not import {what}")
+    };
+    let problems = [
+        problem("book", "ch01-a (normal)"),
+        problem("book", "contract (normal)"),
+        problem("ch02-b", "contract (normal)"),
+        problem("ch02-b", "dashboard unless a feature asks for it"),
+        problem("ch03-hyper", "ch01-a (normal)"),
+        problem("ch04-axum", "ch03-hyper with its launcher (default-features)"),
+        problem("ch05-c", "ch01-a (normal)"),
+        problem("ch07-d", "ch05-c (normal)"),
+        problem("dashboard", "event-stream (normal)"),
+        problem("event-client", "event-log (normal)"),
+        problem("harness", "book (normal)"),
+    ];
+    found(&check(folder.path()), &problems.each_ref().map(String::as_str));
+}
+
+/// The packages of a program that depends on one, itself among them.
+fn tree(package: &str, features: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--quiet", "--package", package])
+        .args(["--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        // The same everywhere.
+        .args(["--target", "x86_64-unknown-linux-gnu"])
+        .args(features)
+        .current_dir(crate::support::workspace())
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{package}: {error}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    // A name and a version; behind them, where it lies and what it is.
+    let names = text
+        .lines()
+        .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "));
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// The members of the workspace. The format goes by its library's name.
+fn members() -> Vec<(String, String)> {
+    let packages =
+        crate::packages(&crate::support::workspace(), &["--no-deps"]);
+    let names = packages.iter().map(|package| {
+        let name = package["name"].as_str().unwrap();
+        let library = if name == FORMAT_PACKAGE { FORMAT } else { name };
+        (library.to_owned(), name.to_owned())
+    });
+    names.collect()
+}
+
+#[test]
+fn a_stranger_gets_few_packages() {
+    let members = members();
+    let listings = crate::support::workspace().join("listings");
+    for (library, features, most) in MOST {
+        let Some((_, name)) = members.iter().find(|(l, _)| l == library) else {
+            // A crate that is still to come.
+            assert!(!listings.join(library).exists(), "no member {library}");
+            continue;
+        };
+        let packages = tree(name, features);
+        let count = packages.len();
+        assert!(count > 0, "{name}");
+        assert!(count <= most, "{name}: {count}, not {most}: {packages:#?}");
+    }
+}
+
+#[test]
+fn a_chapters_library_brings_no_terminal() {
+    let launched = |name: &str, features: &[&str]| {
+        let packages = tree(name, features);
+        packages.iter().any(|p| p.split(' ').next() == Some(LAUNCHER))
+    };
+    for (name, _) in members().iter().filter(|(name, _)| is_chapter(name)) {
+        assert!(launched(name, &[]), "{name} cannot be launched");
+        let is_bare = !launched(name, &["--no-default-features"]);
+        assert!(is_bare, "{name}'s library brings {LAUNCHER}");
+    }
 }
 
 /// A crate that no page and no panel knows would be a chapter without a book.

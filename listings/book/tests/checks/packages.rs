@@ -77,23 +77,23 @@ fn the_book_says_what_its_crates_bring() {
 fn a_package_that_is_not_named_is_found() {
     let folder = planted(&[(
         "src/page.md",
-        "<!-- packages: event-stream = memchr -->\n\n\
-         <!-- packages: event-stream -->\n\
-         <!-- packages: event-stream = memchr, simdutf8 -->\n\
-         <!-- packages: event-stream/stream = memchr, simdutf8 -->\n\
+        "<!-- packages: text-event-stream = memchr -->\n\n\
+         <!-- packages: text-event-stream -->\n\
+         <!-- packages: text-event-stream = memchr, simdutf8 -->\n\
+         <!-- packages: text-event-stream/stream = memchr, simdutf8 -->\n\
          <!-- packages: no-such-crate = memchr -->\n",
     )]);
     let problems = check(folder.path(), |name, feature| match name {
-        "event-stream" => tree(name, feature),
+        "text-event-stream" => tree(name, feature),
         _ => Err(format!("no {name}")),
     });
     found(
         &problems,
         &[
-            "src/page.md:1: event-stream brings memchr, simdutf8",
+            "src/page.md:1: text-event-stream brings memchr, simdutf8",
             "src/page.md:3: no <!-- packages: …",
-            "src/page.md:5: event-stream/stream brings futures-core, memchr, \
-             pin-project-lite, simdutf8",
+            "src/page.md:5: text-event-stream/stream brings futures-core, \
+             memchr, pin-project-lite, simdutf8",
             "src/page.md:6: no no-such-crate",
         ],
     );

@@ -52,7 +52,13 @@ fn program(snippet: &str) -> String {
         "#" => "",
         hidden => hidden.strip_prefix("# ").unwrap_or(line),
     });
-    lines.flat_map(|line| [line, "\n"]).collect()
+    let program: String = lines.flat_map(|line| [line, "\n"]).collect();
+    // skeptic finds a library by the name of its package, and this one's is
+    // `text-event-stream`.
+    if program.contains("event_stream") {
+        return format!("use book::event_stream; {program}");
+    }
+    program
 }
 
 fn check(root: &Path) -> Vec<Problem> {

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use book::page::PROGRAM;
 use book::programs::{Build, Programs, Status};
-use contract::browser::until;
 use event_stream::{Decoder, Item, MessageEvent};
+use harness::browser::until;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

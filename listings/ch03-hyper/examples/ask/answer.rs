@@ -1,8 +1,8 @@
 //! The answer of a language model, piece by piece, and whether it is whole.
 
-use ch03_hyper::client::{self, GivenUp, Notice, Options};
+use event_client::{GivenUp, Notice, Notices, Options, RequestBuilderExt};
 use event_stream::{Item, MessageEvent};
-use futures::{StreamExt, stream::BoxStream};
+use futures::TryStreamExt;
 use reqwest::{
     Client, RequestBuilder, Url,
     header::{CONTENT_TYPE, HeaderValue, InvalidHeaderValue},
@@ -82,7 +82,7 @@ impl Api {
 /// An answer that is being read. To stop the model, drop this.
 pub(crate) struct Answer {
     api: Api,
-    notices: BoxStream<'static, Result<Notice, GivenUp>>,
+    notices: Notices,
     is_complete: bool,
     stop_reason: Option<String>,
 }
@@ -98,7 +98,7 @@ impl Answer {
         request: RequestBuilder,
         options: Options,
     ) -> Result<Self, NoAnswer> {
-        let notices = client::read_with(request, options)?.boxed();
+        let notices = request.notices_with(options)?;
         Ok(Self { api, notices, is_complete: false, stop_reason: None })
     }
 
@@ -108,7 +108,7 @@ impl Answer {
     /// If the model failed, or the stream ended before the answer did.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, NoAnswer> {
         while !self.is_complete {
-            let event = match self.notices.next().await.transpose()? {
+            let event = match self.notices.try_next().await? {
                 Some(Notice::Item(Item::Event(event))) => event,
                 Some(Notice::Ended { .. }) | None => return self.ended(),
                 Some(_) => continue,

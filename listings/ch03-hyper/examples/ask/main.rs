@@ -4,8 +4,8 @@ mod answer;
 mod terminal;
 
 use answer::{Answer, Api};
-use ch03_hyper::client::{self, Options, Timeouts};
 use clap::Parser;
+use event_client::{Options, Timeouts};
 use reqwest::Url;
 use std::{
     env::{self, VarError},
@@ -63,7 +63,7 @@ async fn ask(cli: Cli) -> Result<(), Box<dyn Error>> {
             return Err("MODEL_API_KEY is not UTF-8".into());
         }
     };
-    let http = client::http().build()?;
+    let http = event_client::http().build()?;
     let key = key.as_deref();
     let request = api.request(&http, url, key, &model, &question)?;
     let mut answer = Answer::new(api, request, options(patience))?;
@@ -97,10 +97,8 @@ async fn print(answer: &mut Answer) -> Result<(), Box<dyn Error>> {
 /// thinks nothing comes, perhaps not even a head.
 fn options(patience: Duration) -> Options {
     let limit = Some(patience).filter(|patience| !patience.is_zero());
-    Options {
-        timeouts: Timeouts { head: limit, idle: limit },
-        keeps_unfinished: true,
-        ..Options::default()
-    }
+    Options::default()
+        .with_timeouts(Timeouts { head: limit, idle: limit })
+        .keeping_unfinished()
 }
 // ANCHOR_END: print

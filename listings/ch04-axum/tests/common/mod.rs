@@ -15,7 +15,10 @@ use axum::{
     http::{Request, Response},
 };
 use ch03_hyper::connections::Peer;
-use ch04_axum::server::{self, App, Options};
+use ch04_axum::{
+    routes,
+    server::{App, Options},
+};
 use event_stream::Item;
 pub use peer::*;
 use std::{
@@ -41,7 +44,7 @@ pub fn silent(options: Options) -> App {
 /// service, and a service is a function.
 pub async fn answer(app: &App, request: Request<Body>) -> Response<Body> {
     let peer = Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)));
-    let routes = server::router(app.clone()).layer(Extension(peer));
+    let routes = routes::router(app.clone()).layer(Extension(peer));
     soon("an answer", routes.oneshot(request)).await.unwrap()
 }
 
@@ -66,7 +69,7 @@ impl Running {
         let stop = CancellationToken::new();
         let (log, lines) = Lines::new();
         let app = App::new(options, stop.clone(), log);
-        let server = tokio::spawn(server::run(listener, app.clone()));
+        let server = tokio::spawn(routes::run(listener, app.clone()));
         Self { addr, app, lines, stop, server }
     }
 

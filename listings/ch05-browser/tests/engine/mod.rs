@@ -16,7 +16,7 @@ use ch05_browser::{
     lab::Bounds,
     server::{self, Options},
 };
-use contract::transcript as committed;
+use harness::transcript as committed;
 use std::{
     io,
     net::TcpListener,

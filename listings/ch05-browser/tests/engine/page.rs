@@ -6,10 +6,8 @@ use crate::engine::{
 };
 use ch03_hyper::runtime;
 use ch05_browser::server::Options;
-use contract::{
-    Process, Program,
-    browser::{Browser, PATIENCE, keys, until},
-};
+use contract::{Process, Program};
+use harness::browser::{Browser, PATIENCE, keys, until};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -540,7 +538,7 @@ pub(crate) fn sources() {
                 ..ch04_axum::server::Options::default()
             };
             let app = ch04_axum::server::App::new(options, stop, log);
-            ch04_axum::server::run(listener, app)
+            ch04_axum::routes::run(listener, app)
         })
     });
     let browser = Browser::start();

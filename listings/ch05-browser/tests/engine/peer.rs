@@ -2,7 +2,7 @@
 //! ours or of a library's decides what a browser sees.
 
 use super::lock;
-use contract::browser::until;
+use harness::browser::until;
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},

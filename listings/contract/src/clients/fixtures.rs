@@ -1,6 +1,5 @@
 //! The fixtures of `event-stream`, sent in four ways.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,15 +18,12 @@ pub(super) struct Mode {
     pub(super) pieces: bool,
 }
 
-/// Where the fixtures of `event-stream` lie.
-const FIXTURES: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../event-stream/fixtures");
 const MARK: &str = "contract-mark";
 
 /// All fixtures by one client, if it comes back soon; else by several, that
 /// share them: each would wait before each.
 pub(super) fn fixtures(program: &Program, mode: Mode) -> Verdict {
-    let fixtures = read_fixtures(Path::new(FIXTURES))?;
+    let fixtures = read_fixtures()?;
     let next = AtomicUsize::new(0);
     let take = || fixtures.get(next.fetch_add(1, Ordering::Relaxed));
     let mut first = 0;
@@ -134,22 +130,13 @@ fn printed(stage: &Stage, sent: &[&Fixture]) -> Result<(), Failure> {
 
 type Fixture = (String, Vec<u8>, Vec<MessageEvent>);
 
-/// Each `NAME.sse` with the events of `NAME.jsonl`.
-fn read_fixtures(directory: &Path) -> Result<Vec<Fixture>, Failure> {
-    let cannot = |error: std::io::Error| {
-        let directory = directory.display();
-        Failure::new(format!("no fixtures in {directory}: {error}"))
-    };
-    let mut fixtures = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        if path.extension().is_none_or(|extension| extension != "sse") {
-            continue;
-        }
-        let name = path.file_stem().unwrap_or_default().display().to_string();
-        let stream = std::fs::read(&path).map_err(cannot)?;
-        let lines = path.with_extension("jsonl");
-        let lines = std::fs::read_to_string(lines).map_err(cannot)?;
+/// Each `NAME.sse` of the fixtures, with `NAME.jsonl`: the command has them in
+/// it, wherever it is installed.
+const FIXTURES: &[(&str, &[u8], &str)] =
+    include!(concat!(env!("OUT_DIR"), "/fixtures.rs"));
+
+fn read_fixtures() -> Result<Vec<Fixture>, Failure> {
+    let fixtures = FIXTURES.iter().map(|&(name, stream, lines)| {
         let mut events = Vec::new();
         for line in lines.lines() {
             let item: Value = serde_json::from_str(line)
@@ -165,13 +152,9 @@ fn read_fixtures(directory: &Path) -> Result<Vec<Fixture>, Failure> {
                 });
             }
         }
-        fixtures.push((name, stream, events));
-    }
-    if fixtures.is_empty() {
-        return Err(cannot(std::io::ErrorKind::NotFound.into()));
-    }
-    fixtures.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-    Ok(fixtures)
+        Ok((name.to_owned(), stream.to_vec(), events))
+    });
+    fixtures.collect()
 }
 
 /// Answers the next request with this body. How long that took to come.

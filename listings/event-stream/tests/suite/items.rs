@@ -4,7 +4,9 @@ use crate::{
     fixtures::fixtures,
     said::{self, Said},
 };
-use event_stream::{Decoder, Item, Items, ItemsError, LimitExceeded};
+use event_stream::{
+    Decoder, EventStreamExt, Events, Item, Items, ItemsError, LimitExceeded,
+};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use serde_json::Value;
 use std::{
@@ -268,7 +270,90 @@ fn a_stream_of_any_bytes_will_do() {
 fn it_goes_where_its_body_goes() {
     fn is_send<T: Send + 'static>(_: &T) {}
     let chunks = stream::iter([Ok::<_, Infallible>("")]);
-    is_send(&Items::new(chunks, Decoder::new()));
+    is_send(&Items::new(chunks.clone(), Decoder::new()));
+    is_send(&chunks.events());
+}
+
+#[test]
+fn the_extension_gives_items_or_events() {
+    for fixture in fixtures() {
+        for size in [1, fixture.stream.len().max(1)] {
+            let chunks = || {
+                stream::iter(fixture.stream.chunks(size))
+                    .map(Ok::<_, Infallible>)
+            };
+            let all: Vec<_> = chunks()
+                .items()
+                .map(Result::unwrap)
+                .collect()
+                .now_or_never()
+                .unwrap();
+            let said: Vec<_> = all.iter().map(said).collect();
+            assert_eq!(json(&said), fixture.expected, "{}", fixture.name);
+            let events = chunks()
+                .events()
+                .map(|event| Item::Event(event.unwrap()))
+                .collect::<Vec<_>>()
+                .now_or_never()
+                .unwrap();
+            let is_event = |item: &Item| matches!(item, Item::Event(_));
+            let wanted: Vec<_> = all.into_iter().filter(is_event).collect();
+            assert_eq!(events, wanted, "{}", fixture.name);
+        }
+    }
+}
+
+/// The data of the next event; `None` if it is not there yet.
+#[expect(clippy::option_option, reason = "pending, ended, or an event")]
+fn poll_event(
+    events: &mut Events<Body>,
+) -> Option<Option<Result<String, ItemsError<&'static str>>>> {
+    let event = events.next().now_or_never()?;
+    Some(event.map(|event| event.map(|event| event.data)))
+}
+
+#[test]
+fn events_wait_end_and_fail_as_items_do() {
+    let first = body([
+        chunk(": a\nretry: 5\nid: 7\n\ndata: a\n\nid: 8\n\nda"),
+        Pending,
+        chunk("ta: b\n\n: c\ndata: half\n"),
+    ]);
+    let alive = Rc::clone(&first.alive);
+    let decoder = Decoder::new().with_last_event_id("6");
+    let mut events = Items::new(first, decoder).events();
+    assert_eq!(events.last_event_id(), "6");
+    assert_eq!(poll_event(&mut events), Some(Some(Ok("a".into()))));
+    assert_eq!(events.last_event_id(), "7");
+    assert_eq!(poll_event(&mut events), None, "and what came is kept");
+    assert_eq!(events.last_event_id(), "8", "though no event has it yet");
+    assert_eq!(poll_event(&mut events), Some(Some(Ok("b".into()))));
+    assert!(!events.is_unfinished());
+    for _ in 0..3 {
+        assert_eq!(poll_event(&mut events), Some(None));
+    }
+    assert!(events.is_unfinished());
+    assert_eq!(Rc::strong_count(&alive), 1, "the connection is given back");
+
+    let mut events = body([chunk("data: a\n\n"), Fail("reset")]).events();
+    assert_eq!(poll_event(&mut events), Some(Some(Ok("a".into()))));
+    let error = ItemsError::Bytes("reset");
+    assert_eq!(poll_event(&mut events), Some(Some(Err(error))));
+    assert_eq!(poll_event(&mut events), Some(None));
+}
+
+#[test]
+fn events_of_a_long_comment_hold_none_of_it() {
+    let comment = [b": ", &[b'x'; 100][..]].concat();
+    let steps = [Chunk(comment), chunk("\ndata: a\n\n")];
+    let mut events = body(steps.clone()).events();
+    assert_eq!(poll_event(&mut events), Some(Some(Ok("a".into()))));
+    // A decoder of one's own may be one that holds comments.
+    let decoder = Decoder::with_limit(10);
+    let mut events = Items::new(body(steps), decoder).events();
+    let limit = LimitExceeded { limit: 10, offset: 10 };
+    let error = ItemsError::Limit(limit);
+    assert_eq!(poll_event(&mut events), Some(Some(Err(error))));
 }
 
 /// An error with one below it.

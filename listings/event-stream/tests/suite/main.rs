@@ -1,13 +1,15 @@
-//! The tests of `event-stream`, through its public face: one program, so that
+//! The tests of `text-event-stream`, through its public face: one program, so that
 //! it links once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod body;
 mod decoder;
 mod encoder;
-mod example;
 mod fixtures;
-mod history;
 mod items;
+mod json;
+mod package;
+mod programs;
 mod properties;
 mod reconnection;
 mod reference;

@@ -3,24 +3,20 @@
 //! They are shell pipelines, so this runs where there is a shell.
 #![cfg(unix)]
 
-use crate::example;
+use crate::programs;
 use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-const EXAMPLES: [&str; 2] = ["decode", "replay"];
-
-/// The command, with the examples that are already built.
+/// The command, with the programs that are already built.
 fn built(command: &str) -> String {
-    EXAMPLES.iter().fold(command.to_owned(), |command, name| {
-        let program = format!("'{}'", example::program(name).display());
-        ["", " --"].iter().rev().fold(command, |command, end| {
-            let run = format!("cargo run -q -p event-stream --example {name}");
-            command.replace(&(run + end), &program)
-        })
-    })
+    let run = "cargo run -q -p text-event-stream";
+    command.replace(
+        &format!("{run} --features cli"),
+        &format!("'{}'", programs::DECODE),
+    )
 }
 
 fn transcripts() -> Vec<PathBuf> {

@@ -6,7 +6,7 @@
 //! field `Last-Event-ID`, and how long it took.
 
 use super::read::{Block, Fixture, Read};
-use contract::browser::Browser;
+use harness::browser::Browser;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,6 +1,6 @@
 //! One adaptor a crate, and one more where a crate has two forms.
 
-use crate::{Reader, Seen};
+use crate::{Reader, Seen, version};
 use bytes::Bytes;
 use event_stream::{Decoder, Item, Items};
 use eventsource_client::{
@@ -88,6 +88,9 @@ pub(crate) fn seen<'a>(item: &Item<&'a str>) -> Seen<'a> {
     }
 }
 
+/// The package of the book's decoder, whose library is `event_stream`.
+const PACKAGE: &str = "text-event-stream";
+
 /// The book's decoder; its items borrow.
 #[derive(Debug)]
 pub struct EventStream;
@@ -95,6 +98,10 @@ pub struct EventStream;
 impl Reader for EventStream {
     const CRATE: &'static str = "event-stream";
     const FORM: &'static str = "Decoder";
+
+    fn version() -> &'static str {
+        version(PACKAGE)
+    }
 
     type Input = (Decoder, Vec<Bytes>);
 
@@ -131,6 +138,10 @@ pub struct EventStreamItems;
 impl Reader for EventStreamItems {
     const CRATE: &'static str = "event-stream";
     const FORM: &'static str = "Items";
+
+    fn version() -> &'static str {
+        version(PACKAGE)
+    }
 
     type Input = Pin<Box<Items<Body<Infallible>>>>;
 

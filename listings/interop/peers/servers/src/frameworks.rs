@@ -16,7 +16,7 @@ use tokio::net::TcpListener as AsyncListener;
 type Framework = (&'static str, fn() -> &'static str, fn() -> io::Result<u16>);
 
 pub(crate) const ALL: &[Framework] = &[
-    ("event-stream", || version("event-stream"), event_stream),
+    ("event-stream", || version("text-event-stream"), event_stream),
     ("axum", || version("axum"), axum),
     ("actix-web-lab", || version("actix-web-lab"), actix),
     ("rocket", || version("rocket"), rocket),
