@@ -37,9 +37,8 @@ const X_ACCEL: &str = "X-Accel-Buffering: no";
 /// What keeps from compressing whoever reads it.
 const NO_TRANSFORM: &str = "Cache-Control: no-transform";
 
-// ANCHOR: rows
 /// Each proxy's file in `peers/proxies`, and the field that the response has.
-pub const ROWS: [(&str, &str); 13] = [
+pub const ROWS: [(&str, &str); 14] = [
     ("", BARE),
     ("nginx.conf", BARE),
     ("nginx.conf", X_ACCEL),
@@ -53,8 +52,8 @@ pub const ROWS: [(&str, &str); 13] = [
     ("Caddyfile", BARE),
     ("Caddyfile-gzip", BARE),
     ("envoy.yaml", BARE),
+    ("envoy-stream.yaml", BARE),
 ];
-// ANCHOR_END: rows
 
 /// What a proxy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -480,8 +479,7 @@ fn versions() -> io::Result<String> {
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         let is_number = |word: &&str| {
-            word.starts_with(|c: char| c.is_ascii_digit())
-                && word.contains('.')
+            word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.')
         };
         let version = said
             .split([' ', '/', 'v', '-', '\n'])
