@@ -108,17 +108,6 @@ impl From<Gap> for Missed {
         Self { events }
     }
 }
-
-impl Missed {
-    /// The event that tells of it.
-    #[must_use]
-    pub fn event(self) -> Event<'static> {
-        let Ok(event) = json(Feed::MISSED, &self) else {
-            unreachable!("a number is JSON, and the type is one line")
-        };
-        event
-    }
-}
 // ANCHOR_END: feed
 
 // ANCHOR: convert
@@ -129,7 +118,7 @@ impl<'a> TryFrom<&'a Feed> for Event<'a> {
         Ok(match feed {
             Feed::Greeting(text) => Self::new(text),
             Feed::Posted(post) => json(Feed::POSTED, post)?,
-            Feed::Missed(missed) => missed.event(),
+            Feed::Missed(missed) => json(Feed::MISSED, missed)?,
         })
     }
 }

@@ -12,19 +12,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use event_stream::{HEARTBEAT, MIME_TYPE};
-use futures::{Stream, stream};
+use event_log::hub::with_heartbeats;
+use event_stream::MIME_TYPE;
+use futures::Stream;
 use serde::Serialize;
-use std::{
-    task::{Poll, ready},
-    time::Duration,
-};
-use tokio::time::{Instant, sleep};
+use std::time::Duration;
 
 use crate::feed::{Fault, FeedError};
-
-/// The longest time without a heartbeat: a year, which no connection lasts.
-const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 // ANCHOR: event_stream
 /// A response that streams events which are encoded already.
@@ -42,7 +36,8 @@ where
     E: Into<BoxError> + 'static,
 {
     fn into_response(self) -> Response {
-        let body = Body::from_stream(with_heartbeats(self));
+        let Self { encoded, heartbeat } = self;
+        let body = Body::from_stream(with_heartbeats(encoded, heartbeat));
         let head = [
             (CONTENT_TYPE, MIME_TYPE),
             (CACHE_CONTROL, "no-cache, no-transform"),
@@ -50,31 +45,6 @@ where
         ];
         (head, body).into_response()
     }
-}
-
-/// A stream does nothing while nobody polls it: the timer wakes who does. It
-/// is one timer, put off by each piece, which takes no lock. A timeout around
-/// each piece would be another timer each time, made and taken away again.
-fn with_heartbeats<S, E>(
-    EventStream { encoded, heartbeat }: EventStream<S>,
-) -> impl Stream<Item = Result<Bytes, E>>
-where
-    S: Stream<Item = Result<Bytes, E>>,
-{
-    let heartbeat = heartbeat.min(LONGEST);
-    let mut encoded = Box::pin(encoded);
-    let mut timer = Box::pin(sleep(heartbeat));
-    stream::poll_fn(move |context| {
-        let piece = match encoded.as_mut().poll_next(context) {
-            Poll::Ready(piece) => piece,
-            Poll::Pending => {
-                ready!(timer.as_mut().poll(context));
-                Some(Ok(Bytes::from_static(HEARTBEAT.as_bytes())))
-            }
-        };
-        timer.as_mut().reset(Instant::now() + heartbeat);
-        Poll::Ready(piece)
-    })
 }
 // ANCHOR_END: event_stream
 

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use ch03_hyper::connections::{self, Limits, Log, Peer, Stopped};
 use event_log::{
     History,
-    hub::{Block, Hub, Reader, Says},
+    hub::{Block, Hub, Reader, Says, missed},
 };
 use event_stream::{Event, MIME_TYPE, Retry};
 use futures::{Stream, StreamExt, stream};
@@ -140,9 +140,7 @@ impl App {
         // A semaphore has more permits than any system has sockets.
         let seats = options.max_readers.min(Semaphore::MAX_PERMITS);
         Self {
-            hub: Arc::new(Hub::new(history, options.behind, |gap| {
-                Missed::from(gap).event()
-            })),
+            hub: Arc::new(Hub::new(history, options.behind, missed)),
             options: Arc::new(options),
             seats: Arc::new(Semaphore::new(seats)),
             stop,

@@ -4,7 +4,7 @@
 use ch04_axum::feed::{Fault, Feed, FeedError, Missed, Post};
 use event_log::{
     History,
-    hub::{Hub, Says},
+    hub::{Hub, Says, missed},
 };
 use event_stream::{Decoder, Event, Item, MessageEvent};
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ fn posts_are_held_against_their_rules() {
 #[tokio::test]
 async fn what_goes_over_the_wire() {
     let history = History::new(0x5eed, 2, usize::MAX);
-    let hub = Hub::new(history, 8, |gap| Missed::from(gap).event());
+    let hub = Hub::new(history, 8, missed);
     let mut reader = hub.subscribe(None).unwrap();
     let greeting = |n| Feed::Greeting(format!("Hello! This is event {n}"));
     let post = Feed::Posted(post("Ada", "two\nlines"));

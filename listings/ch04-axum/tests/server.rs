@@ -665,8 +665,13 @@ async fn the_statuses_that_are_described_are_those_that_there_are() {
             responses.push(answer(&app, request).await);
         }
         let seen = responses.iter().map(|response| response.status().as_u16());
-        // No request makes this server fail.
-        let seen = seen.chain([500]).map(|status| status.to_string());
+        let more = match method {
+            // Once the stream has ended: see the test of that.
+            "get" => 204,
+            // No request makes this server fail.
+            _ => 500,
+        };
+        let seen = seen.chain([more]).map(|status| status.to_string());
         let told = &api["paths"][path][method]["responses"];
         let told = told.as_object().unwrap().keys().cloned();
         assert_eq!(seen.collect::<BTreeSet<_>>(), told.collect(), "{path}");
@@ -677,6 +682,23 @@ async fn the_statuses_that_are_described_are_those_that_there_are() {
             assert_eq!(is_refused, is_problem, "{response:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_has_ended_wants_no_reader_back() {
+    let app = silent(quiet());
+    let id = app.publish(&Feed::Greeting("the last".into())).unwrap();
+    let first = id.replace("-1", "-0");
+    app.end();
+    // Who lacks something gets it, and a response that is whole.
+    let ask = request("GET", "/events", &[("Last-Event-ID", &*first)], "");
+    let body = text(answer(&app, ask).await).await;
+    assert!(body.ends_with("data: the last\n\n"), "{body}");
+    // Who has all of it is told not to come back.
+    let ask = request("GET", "/events", &[("Last-Event-ID", &*id)], "");
+    assert_eq!(answer(&app, ask).await.status(), StatusCode::NO_CONTENT);
+    // Nothing more can be said.
+    assert_eq!(answer(&app, post(&[])).await.status(), StatusCode::GONE);
 }
 
 #[tokio::test]

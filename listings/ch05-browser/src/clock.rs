@@ -1,10 +1,9 @@
 //! The stream: the ticks of a clock. Which event comes when is arithmetic, so
 //! nothing has to be kept for readers that come back, not even by the process.
 
-use ch04_axum::feed::Missed;
 use event_log::{
     Gap,
-    hub::{Block, Says},
+    hub::{self, Block, Says},
 };
 use event_stream::{Event, FieldError};
 use futures::{Stream, stream};
@@ -180,7 +179,7 @@ fn greeting(number: u64) -> Block {
 /// As in chapter 4: it carries the ID of the last event that is lost.
 fn missed(events: u64, last: u64) -> Block {
     let gap = Gap::Missed(events);
-    block(Ok(Missed::from(gap).event()), last, Says::Missed(gap))
+    block(Ok(hub::missed(gap)), last, Says::Missed(gap))
 }
 
 fn block(event: Result<Event<'_>, FieldError>, id: u64, says: Says) -> Block {

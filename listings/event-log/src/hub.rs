@@ -10,10 +10,20 @@ use alloc::{
 };
 use bytes::Bytes;
 use core::fmt;
-use event_stream::Event;
+use event_stream::{Event, HEARTBEAT};
 use futures_util::{Stream, stream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::broadcast::{self, error::RecvError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::{Instant, sleep},
+};
+
+/// The longest time without a heartbeat: a year, which no connection lasts.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How many events a reader takes from the history at a time. A reader that
 /// stalls holds on to no more than these when the history has dropped them.
@@ -130,6 +140,54 @@ impl Shared {
     }
 }
 // ANCHOR_END: hub
+
+/// The event that tells a reader of a gap, if you have no other words for it:
+/// its type is `missed`, and its data `{"events":7}`, or `{"events":null}`
+/// where nobody knows how many.
+#[must_use]
+pub fn missed(gap: Gap) -> Event<'static> {
+    let data = match gap {
+        Gap::Missed(events) => format!("{{\"events\":{events}}}"),
+        Gap::Unknown => "{\"events\":null}".into(),
+    };
+    let Ok(event) = Event::new(data).with_type("missed") else {
+        unreachable!("a word ends no line");
+    };
+    event
+}
+
+// ANCHOR: heartbeats
+/// The same pieces, and a [`HEARTBEAT`] when nothing came for so long
+/// (§9.2.7 suggests about 15 seconds).
+///
+/// A stream does nothing while nobody polls it: the timer wakes who does. It
+/// is one timer, put off by each piece, which takes no lock. A timeout around
+/// each piece would be another timer each time, made and taken away again.
+///
+/// # Panics
+/// When polled outside a runtime of tokio's that has its timers enabled.
+pub fn with_heartbeats<E>(
+    encoded: impl Stream<Item = Result<Bytes, E>>,
+    heartbeat: Duration,
+) -> impl Stream<Item = Result<Bytes, E>> {
+    let heartbeat = heartbeat.min(LONGEST);
+    let mut encoded = Box::pin(encoded);
+    let mut timer = None;
+    stream::poll_fn(move |context| {
+        // It needs the runtime of whoever polls.
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep(heartbeat)));
+        let piece = match encoded.as_mut().poll_next(context) {
+            Poll::Ready(piece) => piece,
+            Poll::Pending => {
+                ready!(timer.as_mut().poll(context));
+                Some(Ok(Bytes::from_static(HEARTBEAT.as_bytes())))
+            }
+        };
+        timer.as_mut().reset(Instant::now() + heartbeat);
+        Poll::Ready(piece)
+    })
+}
+// ANCHOR_END: heartbeats
 
 // ANCHOR: reader
 /// What a reader is given: a block of the stream.

@@ -74,7 +74,7 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// What stands in between: nginx, HAProxy, Caddy, Envoy
+    /// What proxies do to a stream: nginx, Caddy and two more
     Proxies {
         #[command(flatten)]
         output: Output,

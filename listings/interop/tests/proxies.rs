@@ -31,8 +31,8 @@ fn shown() -> Vec<[bool; 3]> {
         let cells: Vec<_> =
             line.split("  ").filter(|cell| !cell.trim().is_empty()).collect();
         let &[_, head, event, _, unread] = &*cells else { return None };
-        let held = |cell: &str| cell.trim() == "held back";
-        Some([held(head), held(event), unread.trim() != "no end"])
+        let is_held = |cell: &str| cell.trim() == "held back";
+        Some([is_held(head), is_held(event), unread.trim() != "no end"])
     };
     table.lines().filter_map(cells).collect()
 }
