@@ -6,8 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::machine::wrap;
 use crate::table::Table;
+use crate::table::wrap;
 use crate::{CHAPTERS, cargo};
 
 /// The launcher is the same everywhere, and no part of any way.

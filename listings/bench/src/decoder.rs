@@ -2,9 +2,9 @@
 
 use std::io;
 
-use crate::machine::wrap;
 use crate::plot::{Figure, Group, Measured, Plot, Scale, Whose};
 use crate::rivals::{Printed, Quartiles, Race};
+use crate::table::wrap;
 use crate::table::{Table, grouped, number, rows};
 
 /// The scan for line ends, whose time is the unit of all others.

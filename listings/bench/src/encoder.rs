@@ -3,9 +3,9 @@
 use std::io;
 
 use crate::decoder::figure;
-use crate::machine::wrap;
 use crate::plot::{Group, Plot, Scale};
 use crate::rivals::{Printed, Quartiles, Race};
+use crate::table::wrap;
 use crate::table::{Table, rows};
 
 const INPUTS: [&str; 2] = ["64 bytes", "1 KiB"];

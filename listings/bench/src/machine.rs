@@ -6,7 +6,7 @@ use std::io;
 use interop::machine;
 
 use crate::program::Program;
-use crate::table::grouped;
+use crate::table::{grouped, wrap};
 
 /// The lines above a table of figures: date, machine, system, versions.
 ///
@@ -59,25 +59,4 @@ pub fn caches() -> Option<String> {
 
 fn line(path: &str) -> Option<String> {
     Some(fs::read_to_string(path).ok()?.trim().to_owned())
-}
-
-/// Adds `line`, broken at spaces to 78 columns, the rest indented.
-pub(crate) fn wrap(text: &mut String, line: &str) {
-    let mut width = 0;
-    for word in line.split(' ') {
-        let length = word.chars().count() + 1;
-        if width == 0 {
-            text.push_str(word);
-            width = length;
-        } else if width + length > 78 {
-            text.push_str("\n    ");
-            text.push_str(word);
-            width = 4 + length;
-        } else {
-            text.push(' ');
-            text.push_str(word);
-            width += length;
-        }
-    }
-    text.push('\n');
 }

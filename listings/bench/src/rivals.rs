@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use crate::machine::{self, wrap};
+use crate::machine;
 use crate::proc;
-use crate::table::grouped;
+use crate::table::{grouped, wrap};
 
 /// What such a program printed: lines whose cells stand between tabs.
 #[derive(Clone, Debug, Default)]

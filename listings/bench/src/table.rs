@@ -6,8 +6,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::machine::wrap;
-
 /// Rows under a line of names, in columns as wide as they need to be.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -139,4 +137,25 @@ fn put(folder: &str, name: &str, text: &str) -> io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(name), text)
+}
+
+/// Adds `line`, broken at spaces to 78 columns, the rest indented.
+pub(crate) fn wrap(text: &mut String, line: &str) {
+    let mut width = 0;
+    for word in line.split(' ') {
+        let length = word.chars().count() + 1;
+        if width == 0 {
+            text.push_str(word);
+            width = length;
+        } else if width + length > 78 {
+            text.push_str("\n    ");
+            text.push_str(word);
+            width = 4 + length;
+        } else {
+            text.push(' ');
+            text.push_str(word);
+            width += length;
+        }
+    }
+    text.push('\n');
 }

@@ -15,6 +15,7 @@ pub mod page;
 pub mod programs;
 pub mod render;
 pub mod serve;
+mod site;
 pub mod watch;
 
 use std::fmt::Arguments;

@@ -64,6 +64,14 @@ fn unfinished(bytes: &[u8]) -> usize {
         .unwrap_or(0)
 }
 
+/// A longer line is cut into pieces of this many bytes.
+pub(crate) const LONGEST_LINE: usize = 2_000;
+
+/// The address that a server tells in its first line.
+pub(crate) fn url(line: &str) -> Option<&str> {
+    line.split_whitespace().find(|word| word.starts_with("http://"))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

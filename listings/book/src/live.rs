@@ -18,15 +18,13 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::lines::Lines;
+use crate::lines::{LONGEST_LINE, Lines, url};
 use crate::page;
 use crate::programs::{Program, Status};
-use crate::serve::{RUNS, Site, encode, event_stream, told};
+use crate::site::{RUNS, Site, encode, event_stream, told};
 
 /// Events that wait for the page; past it the programs wait too.
 const QUEUE: usize = 64;
-/// A longer line is cut into pieces of this many bytes.
-pub(crate) const LONGEST_LINE: usize = 2_000;
 /// What a program gets to end in, once its stdin is closed.
 const GRACE: Duration = Duration::from_millis(300);
 /// Time from one event of the chapter's server to the next.
@@ -274,9 +272,4 @@ async fn pass_on(
             return;
         }
     }
-}
-
-/// The address that a server tells in its first line.
-pub(crate) fn url(line: &str) -> Option<&str> {
-    line.split_whitespace().find(|word| word.starts_with("http://"))
 }

@@ -10,8 +10,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::lines::Lines;
-use crate::live::{LONGEST_LINE, url};
+use crate::lines::{LONGEST_LINE, Lines, url};
 use crate::programs::{Build, Program, Status};
 use crate::tell;
 

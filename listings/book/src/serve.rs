@@ -1,22 +1,21 @@
 //! The book over HTTP: pages from the newest edition, and one event stream
 //! that tells an open page when there is a newer one.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
-use event_stream::{Event, FieldError, HEARTBEAT, MIME_TYPE};
-use futures::stream::{self, Stream};
+use event_stream::HEARTBEAT;
+use futures::stream;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -29,6 +28,9 @@ use crate::live;
 use crate::page::Page;
 use crate::programs::Programs;
 use crate::render::Edition;
+use crate::site::{Site, encode, event_stream, told};
+
+pub use crate::site::RUNS;
 
 /// Open connections; past it new ones wait.
 const CONNECTIONS: u32 = 128;
@@ -36,30 +38,10 @@ const CONNECTIONS: u32 = 128;
 const HEAD: Duration = Duration::from_secs(5);
 /// Pages that may wait for an edition at once.
 const TABS: usize = 64;
-/// Live runs at once, each of two programs.
-pub const RUNS: u32 = 4;
 /// A silent stream says that it is alive, and so learns that the reader left.
 const SILENCE: Duration = Duration::from_secs(15);
 /// What open streams and programs get to end in, once told to.
 const GRACE: Duration = Duration::from_millis(700);
-
-/// What every request may need.
-#[derive(Debug)]
-pub struct Site {
-    /// The newest edition.
-    pub editions: watch::Receiver<Edition>,
-    /// Becomes true when the server is to end.
-    pub stop: watch::Receiver<bool>,
-    /// Where the page of chapter 5 is.
-    pub page: watch::Receiver<Page>,
-    /// What the chapters' panels run.
-    pub programs: Arc<Programs>,
-    /// How long a live run may last.
-    pub run_limit: Duration,
-    port: u16,
-    tabs: Arc<Semaphore>,
-    pub(crate) runs: Arc<Semaphore>,
-}
 
 // ANCHOR: serve
 /// Serves the book on `listener` until `stop`; then ends every stream and
@@ -144,12 +126,6 @@ async fn connections(
     let _: Result<_, _> = seats.acquire_many(CONNECTIONS).await;
 }
 // ANCHOR_END: connections
-
-/// Waits until the server is to end.
-pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
-    // An error means that the server is gone, which ends things as well.
-    let _: Result<_, _> = stop.wait_for(|stop| *stop).await;
-}
 
 // ANCHOR: file
 async fn file(State(site): State<Arc<Site>>, request: Request) -> Response {
@@ -238,28 +214,6 @@ fn is_near(headers: &HeaderMap, port: u16) -> bool {
 
 fn far(url: &str) -> String {
     format!("It runs at {url} on the machine that the book runs on.")
-}
-
-/// One event, as it goes over the wire.
-pub(crate) fn encode(
-    event_type: &'static str,
-    data: &str,
-) -> Result<Bytes, FieldError> {
-    let mut bytes = Vec::new();
-    Event::new(data).with_type(event_type)?.encode(&mut bytes);
-    Ok(bytes.into())
-}
-
-/// An answer that lasts as long as `chunks` does.
-pub(crate) fn event_stream(
-    chunks: impl Stream<Item = Bytes> + Send + 'static,
-) -> Response {
-    use futures::StreamExt;
-    let head = [
-        (header::CONTENT_TYPE, MIME_TYPE),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (head, Body::from_stream(chunks.map(Ok::<_, Infallible>))).into_response()
 }
 
 // ANCHOR: guard

@@ -2,7 +2,7 @@
 //! chunk, writes and flushes it, and asks for the next one. When a write
 //! fails it asks no more: it drops the iterator.
 
-use crate::server::Peer;
+use crate::peer::Peer;
 use ch01_sockets::connections::Place;
 use event_stream::{Event, HEARTBEAT};
 use std::{io, net::Shutdown, sync::Arc, time::Instant};

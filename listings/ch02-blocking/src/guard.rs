@@ -4,7 +4,7 @@
 //! A request is only looked at here (`peek`). The framework then reads the
 //! same bytes, and finds them all there.
 
-use crate::server::Peer;
+use crate::peer::Peer;
 use ch01_sockets::{
     date::http_date,
     request::{MAX_HEAD, end_of_head, header_field},

@@ -17,4 +17,5 @@ pub mod greetings;
 pub mod guard;
 #[cfg(feature = "launcher")]
 pub mod launcher;
+mod peer;
 pub mod server;

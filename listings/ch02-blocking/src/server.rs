@@ -1,60 +1,28 @@
 //! The server: chapter 1's threads, and in each of them the framework, which
 //! serves one connection.
 
-use crate::{greetings::Greetings, guard::Refusal};
+pub use crate::peer::Options;
+
+use crate::{greetings::Greetings, guard::Refusal, peer::Peer};
 use ch01_sockets::{
-    connections::{self, Connection, Log, Places},
+    connections::{self, Log, Places},
     request::is_host,
     server::first_event,
 };
 use event_stream::MIME_TYPE;
 use std::{
     error::Error,
-    fmt,
     io::{self, ErrorKind},
     iter,
     net::TcpListener,
     panic::{self, AssertUnwindSafe},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::Receiver,
-    },
+    sync::{Arc, mpsc::Receiver},
     time::Duration,
 };
 use touche::{
     Body, HttpBody, Method, Request, Response, Server, StatusCode, Version,
     header::{self, HeaderName},
 };
-
-/// The times and the limits of a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// From one event to the next.
-    pub every: Duration,
-    /// A comment is sent when nothing else was sent for this long.
-    pub heartbeat: Duration,
-    /// The most readers at once; the next one is answered 503. Each takes
-    /// three descriptors, and many systems give a process 1,024.
-    pub max_readers: usize,
-    /// A request head, and a body of less than a kilobyte with it, must be
-    /// complete within this time, or 408.
-    pub head_timeout: Duration,
-    /// A reader that makes no room at all for this long is cut off.
-    pub write_timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            every: Duration::from_secs(2),
-            heartbeat: Duration::from_secs(15),
-            max_readers: 250,
-            head_timeout: Duration::from_secs(5),
-            write_timeout: Duration::from_secs(10),
-        }
-    }
-}
 
 /// Connections beyond the readers: those that are still sending a request or
 /// are being refused. When all are taken, the next connection waits in the
@@ -79,35 +47,14 @@ pub fn run(
     let places = Places::new(options.max_readers);
     let most = options.max_readers.saturating_add(SPARE_CONNECTIONS);
     connections::serve(listener, most, stop, log, |connection| {
-        let lost = AtomicBool::new(false);
-        let peer = Peer { connection, options: *options, lost };
-        Arc::new(peer).serve(&places);
+        Arc::new(Peer::new(connection, *options)).serve(&places);
     })
 }
-
-// ANCHOR: peer
-/// Whoever is at the other end of a connection. The framework keeps a stream
-/// for as long as it likes, so what a stream needs is counted, not borrowed.
-pub(crate) struct Peer {
-    pub(crate) connection: Connection,
-    pub(crate) options: Options,
-    /// A write failed: there is nobody to close with.
-    lost: AtomicBool,
-}
-// ANCHOR_END: peer
 
 /// What the framework is given for a request.
 type Answer = Result<Response<Body>, Box<dyn Error + Send + Sync>>;
 
 impl Peer {
-    pub(crate) fn say(&self, line: fmt::Arguments<'_>) {
-        self.connection.say(line);
-    }
-
-    pub(crate) fn lose(&self) {
-        self.lost.store(true, Ordering::Relaxed);
-    }
-
     // ANCHOR: serve
     fn serve(self: &Arc<Self>, places: &Places) {
         let peer = self.connection.peer();
@@ -118,7 +65,7 @@ impl Peer {
             Err(Refusal::Gone) => Err(ErrorKind::UnexpectedEof.into()),
         };
         match served {
-            Ok(()) if self.lost.load(Ordering::Relaxed) => {}
+            Ok(()) if self.is_lost() => {}
             Ok(()) => self.connection.close(),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 self.say(format_args!("Client disconnected: {peer}"));

@@ -13,6 +13,7 @@
 mod addr;
 mod child;
 mod launch;
+mod layout;
 mod listener;
 mod report;
 mod say;

@@ -7,31 +7,10 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;
 
+use crate::layout::areas;
 use crate::scrollback::Scrollback;
-use crate::view::areas;
 
-/// One of the two processes, and its pane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Sends events.
-    Server,
-    /// Receives them.
-    Client,
-}
-
-impl Side {
-    /// Both, the server first.
-    pub const BOTH: [Self; 2] = [Self::Server, Self::Client];
-
-    /// The name of the role, as on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-        }
-    }
-}
+pub use crate::layout::Side;
 
 // ANCHOR: input
 /// Whatever can happen to the dashboard.

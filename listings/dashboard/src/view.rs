@@ -4,19 +4,13 @@
 //! colours, so that it reads on light and dark alike.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, BorderType, Borders, Clear, Paragraph};
+use ratatui::widgets::{Block, BorderType, Clear, Paragraph};
 
+use crate::layout::{Areas, FRAME_FROM, areas, frame_of};
 use crate::state::{Life, Side, State};
-
-/// Narrower than this, the panes stand one above the other.
-const STACK_BELOW: u16 = 72;
-/// Lower than this, only the focused pane is shown.
-const ONE_BELOW: u16 = 8;
-/// Lower than this, a pane has a title and no frame.
-const FRAME_FROM: u16 = 4;
 
 const HELP: [&str; 11] = [
     "Tab        the other pane",
@@ -31,57 +25,6 @@ const HELP: [&str; 11] = [
     "q Esc ^C   leave, ending both",
     "any key closes this list",
 ];
-
-// ANCHOR: areas
-/// Where things stand on a screen.
-pub(crate) struct Areas {
-    server: Rect,
-    client: Rect,
-    footer: Rect,
-}
-
-/// Divides a screen. Side by side, stacked, or where there is room for one
-/// pane only, the focused one.
-pub(crate) fn areas(screen: Rect, focus: Side) -> Areas {
-    let lines = if screen.height < ONE_BELOW { 1 } else { 2 };
-    let [panes, footer] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(lines)])
-            .areas(screen);
-    let halves = [Constraint::Fill(1); 2];
-    let [server, client] = if panes.width >= STACK_BELOW {
-        Layout::horizontal(halves).areas(panes)
-    } else if panes.height >= ONE_BELOW {
-        Layout::vertical(halves).areas(panes)
-    } else if focus == Side::Server {
-        [panes, Rect::ZERO]
-    } else {
-        [Rect::ZERO, panes]
-    };
-    Areas { server, client, footer }
-}
-// ANCHOR_END: areas
-
-impl Areas {
-    fn pane(&self, side: Side) -> Rect {
-        match side {
-            Side::Server => self.server,
-            Side::Client => self.client,
-        }
-    }
-
-    /// The part of a pane that holds its text.
-    pub(crate) fn text(&self, side: Side) -> Rect {
-        frame_of(self.pane(side)).inner(self.pane(side))
-    }
-}
-
-fn frame_of<'a>(pane: Rect) -> Block<'a> {
-    if pane.height < FRAME_FROM {
-        Block::new().borders(Borders::TOP)
-    } else {
-        Block::bordered()
-    }
-}
 
 /// Draws the dashboard.
 pub fn view(state: &State, frame: &mut Frame) {

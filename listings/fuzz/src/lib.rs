@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod decoder;
 pub mod input;
 pub mod log;
+pub mod reading;
 pub mod reference;
 pub mod request;
 pub mod response;

@@ -2,7 +2,7 @@
 //! a whole stream at once and shares no code with the one that it judges.
 //! What stands in quotes is the standard's, the names of characters shortened.
 
-use crate::decoder::{Reading, Setting};
+use crate::reading::{Reading, Setting};
 use event_stream::{Item, LimitExceeded, MessageEvent};
 use std::time::Duration;
 

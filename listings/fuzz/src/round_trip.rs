@@ -6,8 +6,9 @@
 //! heartbeat.
 
 use crate::{
-    decoder::{self, Setting},
+    decoder,
     input::Cuts,
+    reading::{Reading, Setting},
     reference,
 };
 use event_stream::{
@@ -143,7 +144,7 @@ pub fn check_with(
 ) {
     let cuts = Cuts::take(&mut input);
     let mut stream = Vec::new();
-    let mut expected = decoder::Reading::default();
+    let mut expected = Reading::default();
     for sent in sent(input) {
         let before = stream.len();
         let outcome = encode(&sent, &mut stream);

@@ -1,7 +1,7 @@
 //! Where the fuzzer starts: the fixtures of the event stream, and requests and
 //! responses as they come and as they should not.
 
-use crate::{corpus, decoder::Setting, reference};
+use crate::{corpus, reading::Setting, reference};
 use event_stream::Item;
 use std::{fs, io};
 

@@ -5,7 +5,8 @@ use event_log::{Gap, History};
 use event_stream::{Event, Item};
 use fuzz::{
     TARGETS, corpus,
-    decoder::{self, Reading, Setting, decode},
+    decoder::{self, decode},
+    reading::{Reading, Setting},
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -6,7 +6,8 @@ use ch01_sockets::request::{self, HEAD_TOO_LARGE};
 use event_stream::{Decoder, FieldError, Item};
 use fuzz::{
     TARGETS, corpus,
-    decoder::{self, Reading, Setting, decode},
+    decoder::{self, decode},
+    reading::{Reading, Setting},
     request::{Outcome, parse},
     response::{self, read},
     round_trip::{self, Sent, encode},
