@@ -13,8 +13,13 @@ use std::time::{Duration, Instant};
 use event_stream::{Decoder, Item, MessageEvent};
 
 use crate::Failure;
-use crate::report::{HIDDEN, SHOWN};
 use crate::tls::{Stream, Trust};
+
+/// What stands in place of a value that may be a secret.
+pub(crate) const HIDDEN: &str = "(not shown)";
+
+/// How many bytes of each direction a failure shows.
+pub(crate) const SHOWN: usize = 400;
 
 /// The longest head taken unless a connection says otherwise, and the longest
 /// line of a chunked body.

@@ -5,7 +5,7 @@ use std::fmt;
 use event_stream::drives_a_terminal;
 use serde_json::{Value, json};
 
-use crate::http::Field;
+use crate::http::{Field, HIDDEN, SHOWN};
 
 // ANCHOR: check
 /// What is checked, and who says so.
@@ -374,9 +374,6 @@ impl fmt::Debug for Broken {
     }
 }
 
-/// What stands in place of a value that may be a secret.
-pub(crate) const HIDDEN: &str = "(not shown)";
-
 /// Takes the values of these fields out of what is shown, in case they were
 /// sent, or sent back.
 fn hide(text: &mut Vec<u8>, fields: &[Field]) {
@@ -420,9 +417,6 @@ fn replace(text: &mut Vec<u8>, from: &[u8], to: &[u8]) {
     }
     *text = done;
 }
-
-/// How many bytes of each direction a failure shows.
-pub(crate) const SHOWN: usize = 400;
 
 /// Bytes as text: controls and all that is not ASCII escaped, cut to
 /// [`SHOWN`].
