@@ -5,10 +5,6 @@
 //! It links no chapter. cargo builds their programs while the first page is
 //! being read.
 
-/// For the snippets of the pages, which skeptic compiles.
-#[doc(hidden)]
-pub use event_stream;
-
 pub mod lines;
 pub mod live;
 pub mod page;

@@ -84,12 +84,11 @@ fn allowed(name: &str, import: &str, is_dev: bool) -> bool {
                 || matches!(import, "contract" | "harness")
         }
         // It runs the chapters' programs, and links none, so that it is soon
-        // built. Its tests drive a browser, and compile what the pages say of
-        // libraries and chapters.
-        "book" => {
-            import == FORMAT
-                || is_test
-                || (is_dev && (is_library || is_chapter(import)))
+        // built. Its tests drive a browser.
+        "book" => import == FORMAT || is_test,
+        // It compiles what the pages say of libraries and chapters.
+        "snippets" => {
+            import == FORMAT || (is_dev && (is_library || is_chapter(import)))
         }
         _ if is_chapter(name) => {
             is_library

@@ -8,7 +8,6 @@ mod support;
 
 mod arrows;
 mod built;
-mod licences;
 mod listings;
 mod packages;
 mod prose;
