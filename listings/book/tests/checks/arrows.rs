@@ -227,6 +227,7 @@ fn a_wrong_arrow_is_found() {
     let problems = [
         problem("book", "ch01-a (normal)"),
         problem("book", "contract (normal)"),
+        problem("book", "ch03-hyper (dev)"),
         problem("ch02-b", "contract (normal)"),
         problem("ch02-b", "dashboard unless a feature asks for it"),
         problem("ch03-hyper", "ch01-a (normal)"),
