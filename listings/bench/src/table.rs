@@ -1,5 +1,7 @@
 //! Columns for people: what is text stands left, what is a number right.
 
+pub use harness::grouped;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs;
@@ -99,20 +101,6 @@ pub fn number(cell: &str) -> Option<f64> {
         Some(thousands) => Some(thousands.parse::<f64>().ok()? * 1e3),
         None => digits.parse().ok(),
     }
-}
-
-/// A number with a comma before each three digits.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Writes `text` where the book includes it from: `transcripts/NAME.txt` of

@@ -10,3 +10,17 @@ pub mod browser;
 pub mod chapter;
 pub mod needs;
 pub mod transcript;
+
+/// A number with a comma before each three digits.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

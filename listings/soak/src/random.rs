@@ -1,33 +1,25 @@
 //! What a seed decides: everything but when it happens.
 
+use fastrand::Rng;
 use std::ops::Range;
 use std::time::Duration;
 
-/// Numbers that look random, and are the same for the same seed: splitmix64.
+/// Numbers that look random, and are the same for the same seed.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(Rng);
 
 impl Random {
     /// The numbers of one of the many that share a seed: each has its own, so
     /// that what one draws does not depend on how fast another is.
     #[must_use]
     pub fn new(seed: u64, one: u64) -> Self {
-        let mut all = Self(seed);
-        Self(all.next() ^ one.wrapping_mul(0xD134_2543_DE82_EF95))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        let all = Rng::with_seed(seed).u64(..);
+        Self(Rng::with_seed(all ^ one.wrapping_mul(0xD134_2543_DE82_EF95)))
     }
 
     /// One of these numbers; the first if there is none.
     pub fn number(&mut self, from: &Range<u64>) -> u64 {
-        let count = from.end.saturating_sub(from.start).max(1);
-        from.start + self.next() % count
+        if from.is_empty() { from.start } else { self.0.u64(from.clone()) }
     }
 
     /// A time between these, in whole milliseconds.
@@ -41,11 +33,7 @@ impl Random {
 
     /// Puts them into some order.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            let other = self.number(&(0..last as u64 + 1));
-            // It is no more than `last`.
-            items.swap(last, usize::try_from(other).unwrap_or(last));
-        }
+        self.0.shuffle(items);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What came of a soak, as text that the book can show.
 
+use harness::grouped;
+
 use crate::{
     ledger::Counts,
     proxy::{Fault, Way},
@@ -296,17 +298,4 @@ fn tenths(kib: u64) -> String {
 
 fn seconds(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64())
-}
-
-/// With a comma before each three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
