@@ -24,3 +24,24 @@ fn the_package_is_the_library_and_its_licences() {
     ];
     assert_eq!(list, expected);
 }
+
+/// Without its feature `std`, nothing beneath has it.
+#[test]
+fn without_std_it_asks_nobody_for_std() {
+    let features = |args: &[&str]| {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--edges=normal", "--prefix=none", "--locked"])
+            .args(["--package=event-log", "--format={lib}:{f}"])
+            .args(args)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let bare = features(&["--no-default-features"]);
+    assert!(bare.contains("\nevent_stream:"), "{bare}");
+    assert!(!bare.contains("std"), "{bare}");
+    let with_std = features(&[]);
+    assert!(with_std.contains("\nevent_stream:std"), "{with_std}");
+}
