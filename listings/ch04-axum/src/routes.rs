@@ -84,7 +84,7 @@ async fn greet(app: &App) -> Infallible {
             description = "The same, where there is no such field"),
     ),
     responses(
-        (status = 200, description = "Events, without end",
+        (status = 200, description = "Events, until the stream ends",
             content_type = "text/event-stream", item_schema = Feed),
         (status = 204, description = "The stream has ended, and the reader \
             has all of it"),

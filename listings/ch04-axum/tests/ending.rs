@@ -14,7 +14,7 @@ use axum::{
 use ch04_axum::{
     reply::EventStream,
     routes,
-    server::{App, LAST_EVENT_ID, Options},
+    server::{App, Options},
 };
 use common::{Lines, NEVER, Reader, Running, quiet, soon};
 use event_log::{
@@ -47,7 +47,7 @@ async fn is_told_not_to_come_back(reader: &mut Reader, last_event_id: &str) {
 
 /// A job's progress. Who comes late sees all of it.
 async fn progress(State(job): State<Arc<Hub>>, headers: HeaderMap) -> Response {
-    let id = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap());
+    let id = headers.get("last-event-id").map(|id| id.to_str().unwrap());
     let start = id.map_or(Start::Oldest, Start::After);
     let Some(reader) = job.subscribe(start) else {
         return StatusCode::NO_CONTENT.into_response();
