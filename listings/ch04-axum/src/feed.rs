@@ -103,7 +103,7 @@ impl From<Gap> for Missed {
     fn from(gap: Gap) -> Self {
         let events = match gap {
             Gap::Missed(events) => Some(events),
-            Gap::Unknown => None,
+            _ => None,
         };
         Self { events }
     }

@@ -1,5 +1,42 @@
 //! What the routes answer: an event stream, or what is wrong, each a type
 //! that axum turns into a response.
+//!
+//! [`EventStream`] needs nothing else of this chapter. A job's progress, under
+//! plain `axum::serve`:
+//!
+//! ```
+//! use axum::{
+//!     Router,
+//!     extract::State,
+//!     http::{HeaderMap, StatusCode},
+//!     response::{IntoResponse, Response},
+//!     routing::get,
+//! };
+//! use ch04_axum::reply::EventStream;
+//! use event_log::hub::{Hub, Start};
+//! use futures::StreamExt;
+//! use std::{convert::Infallible, sync::Arc, time::Duration};
+//!
+//! async fn progress(
+//!     State(job): State<Arc<Hub>>,
+//!     headers: HeaderMap,
+//! ) -> Response {
+//!     let id = headers.get("last-event-id");
+//!     // What is no ASCII is an ID that no event has.
+//!     let id = id.map(|id| id.to_str().unwrap_or("?"));
+//!     let start = id.map_or(Start::Oldest, Start::After);
+//!     let Some(reader) = job.subscribe(start) else {
+//!         // It is over, and this reader has all of it.
+//!         return StatusCode::NO_CONTENT.into_response();
+//!     };
+//!     let blocks = reader.into_stream();
+//!     let encoded = blocks.map(|block| Ok::<_, Infallible>(block.encoded));
+//!     let heartbeat = Duration::from_secs(15);
+//!     EventStream { encoded, heartbeat }.into_response()
+//! }
+//!
+//! let routes = Router::<Arc<Hub>>::new().route("/events", get(progress));
+//! ```
 
 use axum::{
     BoxError, Json,

@@ -3,7 +3,7 @@
 
 use crate::{
     docs,
-    feed::{Feed, Post},
+    feed::{Feed, FeedError, Post},
     reply::Problem,
     server::{
         App, LAST_EVENT_ID, Seat, guard, in_time, serve, tell, wrong_method,
@@ -20,7 +20,7 @@ use axum::{
 use ch03_hyper::connections;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{convert::Infallible, io};
+use std::{convert::Infallible, future::pending, io};
 use tokio::{
     net::TcpListener,
     time::{Instant, MissedTickBehavior, interval_at},
@@ -48,7 +48,7 @@ pub async fn run(listener: TcpListener, app: App) -> io::Result<()> {
 }
 
 /// The source: publishes a greeting at every tick, whether or not anybody
-/// reads.
+/// reads, until the stream has ended.
 async fn greet(app: &App) -> Infallible {
     let every = app.options.every;
     let mut ticks = interval_at(Instant::now() + every, every);
@@ -59,8 +59,11 @@ async fn greet(app: &App) -> Infallible {
         ticks.tick().await;
         number += 1;
         let text = format!("Hello! This is event {number}");
-        if let Err(error) = app.publish(&Feed::Greeting(text)) {
-            (app.log)(format_args!("Cannot publish: {error}"));
+        match app.publish(&Feed::Greeting(text)) {
+            Ok(_id) => {}
+            // What it has published is still asked for.
+            Err(FeedError::Ended) => return pending().await,
+            Err(error) => (app.log)(format_args!("Cannot publish: {error}")),
         }
     }
 }
@@ -81,7 +84,7 @@ async fn greet(app: &App) -> Infallible {
             description = "The same, where there is no such field"),
     ),
     responses(
-        (status = 200, description = "Events, without end",
+        (status = 200, description = "Events, until the stream ends",
             content_type = "text/event-stream", item_schema = Feed),
         (status = 204, description = "The stream has ended, and the reader \
             has all of it"),
@@ -110,6 +113,7 @@ async fn events(seat: Seat) -> Response {
         (status = 400, response = inline(Problem)),
         (status = 403, response = inline(Problem)),
         (status = 408, response = inline(Problem)),
+        (status = 410, response = inline(Problem)),
         (status = 413, response = inline(Problem)),
         (status = 415, response = inline(Problem)),
         (status = 421, response = inline(Problem)),

@@ -272,7 +272,6 @@ impl Seat {
         self.is_streaming = true;
         let (peer, log) = (self.peer, &self.app.log);
         match block.says {
-            Says::Nothing => {}
             Says::Event(number) => {
                 log(format_args!("Sent event {number} to {peer}"));
             }
@@ -280,6 +279,7 @@ impl Seat {
                 let missed = Missed::from(missed);
                 log(format_args!("Told {peer} that it missed {missed}"));
             }
+            _ => {}
         }
         block.encoded
     }

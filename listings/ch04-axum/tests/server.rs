@@ -629,6 +629,8 @@ async fn the_description_is_true() {
 async fn the_statuses_that_are_described_are_those_that_there_are() {
     let timeout = Duration::from_millis(10);
     let app = silent(Options { max_readers: 1, timeout, ..quiet() });
+    let over = silent(quiet());
+    over.end();
     let read = |fields: &[_]| request("GET", "/events", fields, "");
     let body = |body| request("POST", "/messages", &[JSON], body);
     let of_another = |mut request: Request<Body>| {
@@ -661,6 +663,8 @@ async fn the_statuses_that_are_described_are_those_that_there_are() {
         [("/events", "get", reads), ("/messages", "post", posts)]
     {
         let mut responses = Vec::new();
+        let at_the_end = if method == "get" { read(&[]) } else { post(&[]) };
+        responses.push(answer(&over, at_the_end).await);
         for request in requests {
             responses.push(answer(&app, request).await);
         }

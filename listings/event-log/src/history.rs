@@ -45,6 +45,7 @@ pub struct History<T = Vec<u8>> {
 
 /// An event that has its place in a [`History`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry<T> {
     /// Its number: one more than that of the event before it.
     pub number: u64,
@@ -57,6 +58,7 @@ pub struct Entry<T> {
 /// Why a history cannot continue after an ID. What it still has, it gives
 /// with [`History::iter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Gap {
     /// So many events after that one are no longer kept.
     Missed(u64),

@@ -201,6 +201,7 @@ pub struct Block {
 
 /// What is in a [`Block`], for whoever has no use for its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Says {
     /// No event: an ID or a reconnection time alone.
     Nothing,
@@ -212,6 +213,7 @@ pub enum Says {
 
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start<'a> {
     /// With what is published from now on.
     Newest,

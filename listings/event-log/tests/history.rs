@@ -419,7 +419,7 @@ proptest! {
                             let kept = history.iter();
                             kept.for_each(|it| replay.extend(&it.encoded));
                         }
-                        Err(Gap::Unknown) => panic!("it is known"),
+                        Err(gap) => panic!("it is known: {gap}"),
                     }
                     reader.read(&replay);
                     for number in position + 1..=history.newest() {
