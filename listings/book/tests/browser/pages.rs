@@ -45,11 +45,16 @@ fn axe() -> String {
     fs::read_to_string(package.join("axe.min.js")).unwrap()
 }
 
-/// What the page in front breaks of the rules: each with the first places.
-fn violations(browser: &Browser, axe: &str) -> Vec<String> {
-    browser.script_with(axe, &[]);
+/// What the page in front, with axe in it, breaks of the rules: each with the
+/// first places.
+fn violations(browser: &Browser) -> Vec<String> {
     let found = browser.async_script(
-        "const { violations } = await axe.run(document, {
+        // What a page does about a new width, it does once the next frame is
+        // laid out: access.js watches sizes.
+        "for (let frames = 0; frames < 2; frames += 1) {
+             await new Promise(requestAnimationFrame);
+         }
+         const { violations } = await axe.run(document, {
              runOnly: arguments[0], resultTypes: ['violations'],
              iframes: false,
          });
@@ -65,9 +70,10 @@ fn violations(browser: &Browser, axe: &str) -> Vec<String> {
 /// What is wrong with the page in front, on a wide screen and on a phone.
 fn problems(browser: &Browser, axe: &str, page: &str) -> Vec<String> {
     let mut problems = Vec::new();
+    browser.script_with(axe, &[]);
     for (width, height) in [(1280, 900), (360, 740)] {
         browser.resize(width, height);
-        problems.extend(violations(browser, axe));
+        problems.extend(violations(browser));
         let wider = "[...document.querySelectorAll('body *')].filter(node => \
             node.getBoundingClientRect().right > innerWidth + 1 \
             && !node.closest('pre, .table-wrapper, #mdbook-sidebar')) \
