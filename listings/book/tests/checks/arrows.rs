@@ -65,7 +65,9 @@ fn allowed(name: &str, import: &str, is_dev: bool) -> bool {
         FORMAT | FORMAT_PACKAGE => import == FORMAT && is_dev,
         LAUNCHER => false,
         "event-client" | "event-log" => import == FORMAT,
-        "contract" => import == FORMAT || is_test,
+        // The book runs the chapters' programs, and links none, so that it is
+        // soon built. Its tests drive a browser.
+        "contract" | "book" => import == FORMAT || is_test,
         "harness" => matches!(import, FORMAT | "contract"),
         // They start programs, and hold them against the contract.
         "interop" => matches!(import, FORMAT | "contract" | "harness"),
@@ -83,9 +85,6 @@ fn allowed(name: &str, import: &str, is_dev: bool) -> bool {
                 || is_chapter(import)
                 || matches!(import, "contract" | "harness")
         }
-        // It runs the chapters' programs, and links none, so that it is soon
-        // built. Its tests drive a browser.
-        "book" => import == FORMAT || is_test,
         // It compiles what the pages say of libraries and chapters.
         "snippets" => {
             import == FORMAT || (is_dev && (is_library || is_chapter(import)))
