@@ -32,7 +32,8 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Timeouts {
     /// From the request to the head of its response, interim responses
     /// included; `None` for any time. Connecting has a time of its own: 10
-    /// seconds an address.
+    /// seconds an address. Looking up the host's name takes what the system's
+    /// resolver takes.
     pub head: Option<Duration>,
     /// From one piece of the body to the next; `None` for any time.
     pub idle: Option<Duration>,

@@ -10,7 +10,7 @@ use ch01_sockets::{
 use event_stream::{Event, Item, Retry};
 use std::{
     collections::HashMap,
-    io::{self, Write},
+    io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -88,8 +88,10 @@ fn serve_three(listener: &TcpListener, connections: usize) {
 fn send_three(mut socket: &TcpStream) -> io::Result<()> {
     let request = request::read(socket, Duration::from_secs(5))
         .map_err(|refusal| io::Error::other(format!("{refusal:?}")))?;
-    let had = request.last_event_id.and_then(|id| id.parse().ok());
-    let had = had.unwrap_or(0_u32).min(3);
+    // Not `parse`, which takes "+3" for 3. That is no ID of this server's.
+    let id = request.last_event_id.unwrap_or_default();
+    let had = (1..=3_u32).find(|number| id == number.to_string());
+    let had = had.unwrap_or(0);
     let mut response = String::new();
     if had == 3 {
         response.push_str("HTTP/1.1 204 No Content\r\n");
@@ -131,6 +133,31 @@ fn a_reader_that_has_everything_is_told_to_stop() {
     .unwrap();
     assert_eq!(events, ["Step 1 of 3", "Step 2 of 3", "Step 3 of 3"]);
     assert_eq!(connections, 2);
+    server.join().unwrap();
+}
+
+#[test]
+fn an_id_that_the_server_did_not_give_counts_as_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let ids = ["+3", "03", "4", "-1", "3"];
+    let server = thread::spawn(move || serve_three(&listener, ids.len()));
+    let answers = ids.map(|id| {
+        let mut socket = TcpStream::connect(addr).unwrap();
+        write!(
+            socket,
+            "GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {id}\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let (last, others) = answers.split_last().unwrap();
+    assert!(last.starts_with("HTTP/1.1 204 "), "{last}");
+    for other in others {
+        assert!(other.contains("data: Step 1 of 3\n"), "{other}");
+    }
     server.join().unwrap();
 }
 
