@@ -2,7 +2,6 @@
 //! likes, the same on every machine.
 
 use event_stream::{Decoder, Item};
-use fastrand::Rng;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -91,19 +90,39 @@ const PIECES: [&[u8]; 56] = [
 
 /// This many streams of such pieces, and of bytes at random between them.
 pub fn generated(count: usize, seed: u64) -> Vec<Stream> {
-    let mut random = Rng::with_seed(seed);
+    let mut random = Random(seed);
     let stream = |number| {
         let mut bytes = Vec::new();
-        for _ in 0..random.usize(..40) {
-            match random.usize(..10) {
-                0 => bytes.push(random.u8(..)),
-                1..6 => bytes.extend(PIECES[random.usize(..10)]),
-                _ => bytes.extend(PIECES[random.usize(..PIECES.len())]),
+        for _ in 0..random.below(40) {
+            match random.below(10) {
+                0 => bytes.push(random.next().to_le_bytes()[0]),
+                1..6 => bytes.extend(PIECES[random.below(10)]),
+                _ => bytes.extend(PIECES[random.below(PIECES.len())]),
             }
         }
         Stream { name: format!("generated {number}"), bytes }
     };
     (1..=count).map(stream).collect()
+}
+
+/// `SplitMix64`: the same numbers everywhere, and none of its own state is
+/// worth a dependency.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed =
+            (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0 on, less than `bound`.
+    fn below(&mut self, bound: usize) -> usize {
+        let bound = u64::try_from(bound).unwrap();
+        usize::try_from(self.next() % bound).unwrap()
+    }
 }
 
 /// What our decoder reads.
