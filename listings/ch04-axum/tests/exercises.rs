@@ -3,6 +3,10 @@
 
 mod common;
 
+#[allow(dead_code, unreachable_pub, reason = "the example has a `main`")]
+#[path = "../examples/board.rs"]
+mod board;
+
 use axum::{
     Router,
     body::Body,
@@ -12,6 +16,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use board::{Board, Snapshot};
+use bytes::Bytes;
 use ch03_hyper::connections::Peer;
 use ch04_axum::{
     client::{self, Update},
@@ -22,15 +28,20 @@ use ch04_axum::{
 };
 use common::{NEVER, Running, quiet, request, silent, soon};
 use event_client::{GivenUp, Options as Reading};
-use event_log::hub::{Block, Says};
+use event_log::{
+    History,
+    hub::{self, Block, Hub, Says},
+};
 use event_stream::{Decoder, Event, Item, Items, MessageEvent};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
+    error::Error,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -374,4 +385,201 @@ async fn only_the_posts() {
     };
     let (texts, ()) = tokio::join!(soon("two posts", read), post);
     assert_eq!(texts, ["one", "two"]);
+}
+
+// ANCHOR: notes
+type Table = BTreeMap<u64, String>;
+
+/// Notes in a table that knows nothing of the stream: no lock holds both.
+struct Notes {
+    table: Mutex<Table>,
+    hub: Hub,
+}
+
+/// The number is the note's own, and not that of an event.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    number: u64,
+    text: String,
+}
+
+impl Notes {
+    /// First the table, then the stream: what the stream tells of is in the
+    /// table. `told` is called when the event has its ID.
+    fn add(
+        &self,
+        text: &str,
+        told: impl FnOnce(),
+    ) -> Result<(), Box<dyn Error>> {
+        let number = {
+            let mut table = self.table();
+            let number = table.last_key_value().map_or(1, |(last, _)| last + 1);
+            table.insert(number, text.to_owned());
+            number
+        };
+        let event = Event::from_json(&Note { number, text: text.into() })?;
+        self.hub.publish(event, |_| told())?;
+        Ok(())
+    }
+
+    /// First the stream, then the table: what is added in between is in both.
+    fn snapshot(&self) -> (String, Table) {
+        let last_event_id = self.hub.position();
+        (last_event_id, self.table().clone())
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What comes twice is there once, and the order is that of the numbers.
+fn apply(copy: &mut Table, note: Note) {
+    copy.insert(note.number, note.text);
+}
+// ANCHOR_END: notes
+
+fn notes(kept: usize) -> Notes {
+    let history = History::new(0x5eed, kept, usize::MAX);
+    let hub = Hub::new(history, 16, hub::missed);
+    Notes { table: Mutex::default(), hub }
+}
+
+/// What a copy is, when the stream has come to `end`.
+async fn followed(
+    notes: &Notes,
+    (mut at, mut copy): (String, Table),
+    end: &str,
+) -> Table {
+    let mut reader = notes.hub.subscribe(Some(&*at)).unwrap();
+    while at != end {
+        let block = soon("an event", reader.next()).await.unwrap();
+        let mut decoder = Decoder::new();
+        let item = decoder.next(&mut &*block.encoded).unwrap().unwrap();
+        let Item::Event(event) = item else {
+            panic!("{item:?}");
+        };
+        event.last_event_id.clone_into(&mut at);
+        apply(&mut copy, event.json().unwrap());
+    }
+    copy
+}
+
+#[tokio::test]
+async fn what_comes_between_the_two_steps_is_never_missing() {
+    let notes = notes(10);
+    let (before, _) = notes.snapshot();
+    // Somebody looks between the two steps of `add`: the event is before the
+    // position, so the note must be in the table.
+    let mut between = None;
+    notes.add("one", || between = Some(notes.snapshot())).unwrap();
+    let (position, table) = between.unwrap();
+    assert_eq!((&*position, &*table[&1]), ("5eed-1", "one"));
+    // It is added between the two steps of `snapshot`: it comes once more.
+    let copy = followed(&notes, (before, table), &position).await;
+    assert_eq!(copy, *notes.table());
+}
+
+#[tokio::test]
+async fn whoever_looks_while_others_add_has_all_in_the_end() {
+    const EACH: usize = 200;
+    let notes = notes(2 * EACH);
+    let (start, snapshots) = (Barrier::new(4), Mutex::new(Vec::new()));
+    thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                start.wait();
+                for number in 0..EACH {
+                    notes.add(&number.to_string(), || ()).unwrap();
+                    thread::yield_now();
+                }
+            });
+            threads.spawn(|| {
+                start.wait();
+                let mut due = 0;
+                loop {
+                    let (position, table) = notes.snapshot();
+                    let number = position.strip_prefix("5eed-").unwrap();
+                    let number: usize = number.parse().unwrap();
+                    assert!(number <= table.len(), "{number} {}", table.len());
+                    if number >= due {
+                        due = number + EACH / 10;
+                        snapshots.lock().unwrap().push((position, table));
+                    }
+                    if number == 2 * EACH {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    let (end, table) = notes.snapshot();
+    assert_eq!(table.len(), 2 * EACH);
+    for snapshot in snapshots.into_inner().unwrap() {
+        assert_eq!(followed(&notes, snapshot, &end).await, table);
+    }
+}
+
+// ANCHOR: loads
+/// A board that is encoded once for all who load it between two events.
+struct Loads {
+    app: App,
+    board: Board,
+    /// The newest that was encoded, and up to which event it is.
+    newest: Mutex<Option<(String, Bytes)>>,
+}
+
+impl Loads {
+    /// The lock is held while the board is encoded: whoever comes meanwhile
+    /// waits for these bytes and makes none.
+    fn json(&self) -> Result<Bytes, serde_json::Error> {
+        let newest = self.newest.lock();
+        let mut newest = newest.unwrap_or_else(PoisonError::into_inner);
+        let position = self.app.position();
+        if let Some((id, json)) = &*newest
+            && *id == position
+        {
+            return Ok(json.clone());
+        }
+        // It may be newer than `position`, and says itself what it is.
+        let snapshot = self.board.snapshot();
+        let json = Bytes::from(serde_json::to_vec(&snapshot)?);
+        *newest = Some((snapshot.last_event_id, json.clone()));
+        Ok(json)
+    }
+}
+// ANCHOR_END: loads
+
+#[tokio::test]
+async fn a_board_is_encoded_once_for_all_who_load_it() {
+    let app = silent(quiet());
+    let board = Board::new(app.clone());
+    let newest = Mutex::default();
+    let loads = Loads { app: app.clone(), board: board.clone(), newest };
+    let post = |text: &str| {
+        let post = Post { author: "Ada".into(), text: text.into() };
+        board.post(post).unwrap();
+    };
+    post("one");
+    let start = Barrier::new(8);
+    let load = || {
+        start.wait();
+        loads.json().unwrap()
+    };
+    let all: Vec<_> = thread::scope(|threads| {
+        let threads: Vec<_> = (0..8).map(|_| threads.spawn(load)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|json| json.as_ptr() == all[0].as_ptr()));
+    let is_the_board = || {
+        let json = loads.json().unwrap();
+        let loaded: Snapshot = serde_json::from_slice(&json).unwrap();
+        assert_eq!(loaded, board.snapshot());
+    };
+    is_the_board();
+    post("two");
+    is_the_board();
+    // No post, and the position moves all the same.
+    app.publish(&Feed::Greeting("Hello!".into())).unwrap();
+    is_the_board();
 }
