@@ -26,10 +26,7 @@ use event_stream::{Event, MIME_TYPE, Retry};
 use futures::{Stream, StreamExt, stream};
 use hyper_util::service::TowerToHyperService;
 use std::{
-<<<<<<< HEAD
     convert::Infallible,
-=======
->>>>>>> parent of 5294ccc (A library without its routes is linted, too: no function is async for nothing)
     future::ready,
     hash::{BuildHasher, RandomState},
     io::{self, ErrorKind},
@@ -318,10 +315,7 @@ fn last_event_id(parts: &Parts) -> Option<String> {
 // ANCHOR_END: last_event_id
 
 /// The fallback for a path that is there, but not with that method.
-<<<<<<< HEAD
 #[allow(clippy::unused_async, reason = "a handler returns a future")]
-=======
->>>>>>> parent of 5294ccc (A library without its routes is linted, too: no function is async for nothing)
 pub async fn wrong_method() -> Problem {
     let what_is = "The methods that work here are in Allow.";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, what_is)
