@@ -60,10 +60,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(addr) = option("--publish") {
         return Ok(publish(addr.parse()?, time("--every")?)?);
     }
-    if !Path::new(MODULE).exists() {
-        let what =
-            format!("no {MODULE}: apt-get install nginx libnginx-mod-nchan");
-        return Err(what.into());
+    // Before anything is announced.
+    let nginx = Command::new("nginx").arg("-v").stderr(Stdio::null()).status();
+    let missing = match nginx {
+        Err(error) => format!("nginx: {error}"),
+        Ok(_) if Path::new(MODULE).exists() => String::new(),
+        Ok(_) => format!("no {MODULE}"),
+    };
+    if !missing.is_empty() {
+        let what = "apt-get install nginx libnginx-mod-nchan";
+        return Err(format!("{missing}: {what}").into());
     }
     let listener = TcpListener::bind(option("--addr")?)?;
     let addr = listener.local_addr()?;

@@ -285,10 +285,10 @@ fn arrives(reader: &mut TcpStream, event: &str) -> io::Result<bool> {
     }
 }
 
-/// How many crates this one brings, itself included.
-fn crates(name: &str) -> Result<usize, Box<dyn Error>> {
+/// A crate's version, and how many crates it brings, itself included.
+fn crates(name: &str) -> Result<(String, usize), Box<dyn Error>> {
     if name == "std" {
-        return Ok(0);
+        return Ok((String::new(), 0));
     }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -300,17 +300,19 @@ fn crates(name: &str) -> Result<usize, Box<dyn Error>> {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
     let tree = String::from_utf8(output.stdout)?;
+    let version = tree.split_whitespace().nth(1).unwrap_or_default();
+    let version = version.trim_start_matches('v').into();
     let mut names: Vec<_> =
         tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     names.sort_unstable();
     names.dedup();
-    Ok(names.len())
+    Ok((version, names.len()))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!(
-        "{:<13}{:<25}{:>6}  {:<8} departure noticed",
-        "server", "how it streams", "crates", "flushed"
+        "{:<13}{:<8}{:<25}{:>6}  {:<8} departure noticed",
+        "server", "version", "how it streams", "crates", "flushed"
     );
     for (name, way, serve) in RIVALS {
         let Seen { flushed, noticed } = probe(*serve)?;
@@ -319,8 +321,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(made) => format!("by event {made}"),
             None => format!("not in {MOST} events"),
         };
-        let crates = crates(name)?;
-        println!("{name:<13}{way:<25}{crates:>6}  {flushed:<8} {noticed}");
+        let (version, crates) = crates(name)?;
+        println!(
+            "{name:<13}{version:<8}{way:<25}{crates:>6}  {flushed:<8} {noticed}"
+        );
     }
     Ok(())
 }

@@ -3,7 +3,11 @@
 #![cfg(unix)] // The texts of errors differ on other systems.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use harness::{chapter::Chapter, transcript};
+use contract::Program;
+use harness::{
+    chapter::{Chapter, Running},
+    transcript,
+};
 use std::{
     env, fs,
     io::{Read, Write},
@@ -83,6 +87,22 @@ fn a_reader_past_the_limit() {
 #[test]
 fn the_shortest_server_under_the_contract() {
     CHAPTER.example_under_the_contract("shortest");
+}
+
+/// Another client's body is `Read` as well.
+#[test]
+fn ureq_reads_the_stream() {
+    let mut server = CHAPTER.server("127.0.0.1:0");
+    let (url, _) = server.started();
+    let program = Program::new(CHAPTER.example("ureq"));
+    let mut client = Running::start(&program, &[&url]);
+    client.read_to("2: Hello! This is event 2");
+    // Its end says that the response was whole.
+    server.stop();
+    client.read_to_end();
+    let status = client.process.exit(soon()).unwrap();
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    assert!(client.printed.starts_with("1: Hello! This is event 1\n"));
 }
 
 /// Holds what does not depend on the time, nor on what else is built here: the

@@ -78,6 +78,7 @@ impl Chapter {
     pub fn example_under_the_contract(&self, example: &str) {
         let program = Program::new(self.example(example));
         let report = servers::check_program(&program, |_| true);
+        assert_eq!(report.obstacle, None, "{example}");
         let table = report.to_string();
         let rows: Vec<_> =
             table.lines().filter(|line| !line.starts_with(' ')).collect();
