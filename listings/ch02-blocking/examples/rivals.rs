@@ -104,7 +104,6 @@ fn std_socket(addr: SocketAddr, slot: &Slot) -> Outcome {
     Ok(())
 }
 
-// ANCHOR: rivals
 fn touche_iterator(addr: SocketAddr, slot: &Slot) -> Outcome {
     use touche::{Body, Response, Server};
     Server::builder().try_bind(addr)?.serve_single_thread(|_| {
@@ -140,7 +139,6 @@ fn tiny_http_writer(addr: SocketAddr, slot: &Slot) -> Outcome {
     }
     Ok(())
 }
-// ANCHOR_END: rivals
 
 fn khttp_reader(addr: SocketAddr, slot: &Slot) -> Outcome {
     use khttp::{Headers, Method, Server};

@@ -15,7 +15,6 @@ use std::{
 };
 use touche::StatusCode;
 
-// ANCHOR: guard
 /// Why a connection is not handed to the framework.
 pub(crate) enum Refusal {
     /// Answer with this status.
@@ -87,7 +86,6 @@ fn small_body(head: &[u8]) -> usize {
         .filter(|length| *length < SMALL_BODY)
         .unwrap_or(0)
 }
-// ANCHOR_END: guard
 
 fn is_passing(error: &io::Error) -> bool {
     matches!(

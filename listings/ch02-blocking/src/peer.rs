@@ -36,7 +36,6 @@ impl Default for Options {
     }
 }
 
-// ANCHOR: peer
 /// Whoever is at the other end of a connection. The framework keeps a stream
 /// for as long as it likes, so what a stream needs is counted, not borrowed.
 pub(crate) struct Peer {
@@ -45,7 +44,6 @@ pub(crate) struct Peer {
     /// A write failed: there is nobody to close with.
     lost: AtomicBool,
 }
-// ANCHOR_END: peer
 
 impl Peer {
     pub(crate) const fn new(connection: Connection, options: Options) -> Self {
