@@ -5,6 +5,7 @@
 use crate::said::Said;
 use std::time::Duration;
 
+// ANCHOR: decode
 #[derive(Default)]
 struct Parser {
     data_buffer: String,
@@ -33,7 +34,9 @@ pub(crate) fn decode(stream: &[u8]) -> Vec<Said> {
     }
     parser.said
 }
+// ANCHOR_END: decode
 
+// ANCHOR: line
 impl Parser {
     fn line(&mut self, line: &str) {
         let value_of =
@@ -71,7 +74,9 @@ impl Parser {
             _ => {}
         }
     }
+    // ANCHOR_END: line
 
+    // ANCHOR: dispatch
     fn dispatch(&mut self) {
         let last_event_id = self.last_event_id_buffer.clone();
         let block_has_id = std::mem::take(&mut self.block_has_id);
@@ -92,3 +97,4 @@ impl Parser {
         self.said.push(Said::event(event_type, data, &last_event_id));
     }
 }
+// ANCHOR_END: dispatch
