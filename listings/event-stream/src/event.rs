@@ -83,6 +83,13 @@ impl<'a> Event<'a> {
     }
     // ANCHOR_END: refuse
 
+    /// The event without an ID: for whoever gives it another place.
+    #[must_use]
+    pub fn without_id(mut self) -> Self {
+        self.id = None;
+        self
+    }
+
     /// Sets the time that readers wait before they reconnect, in whole
     /// milliseconds; a fraction is dropped.
     #[must_use]
