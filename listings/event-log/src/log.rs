@@ -74,15 +74,15 @@ impl Draft {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
 
-    /// Appends the event as it goes over the wire, with that ID, which has no
-    /// line end in it.
-    pub(crate) fn encode(&self, id: Id, out: &mut Vec<u8>) {
-        use std::io::Write;
-        // A `Vec` takes whatever is written to it.
-        let _ = writeln!(out, "id: {id}");
-        out.extend_from_slice(&self.0);
-    }
+/// Appends a draft as it goes over the wire, with its ID, which has no line
+/// end in it.
+pub(crate) fn encode(id: Id, draft: &[u8], out: &mut Vec<u8>) {
+    use std::io::Write;
+    // A `Vec` takes whatever is written to it.
+    let _ = writeln!(out, "id: {id}");
+    out.extend_from_slice(draft);
 }
 
 /// An event's place in a stream: `RUN-NUMBER`, as readers send it back.

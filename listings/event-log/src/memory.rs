@@ -2,6 +2,7 @@
 
 use crate::{
     AppendError, Appended, Draft, Entry, Id, Key, Log, ReadError, Tail,
+    log::encode,
 };
 use bytes::Bytes;
 use std::{
@@ -75,7 +76,7 @@ impl Log for Memory {
             let numbered = (from..).zip(&events);
             numbered.map(|(number, event)| {
                 let mut encoded = Vec::new();
-                event.encode(self.tail.id(number), &mut encoded);
+                encode(self.tail.id(number), event.as_bytes(), &mut encoded);
                 Bytes::from(encoded)
             })
         };

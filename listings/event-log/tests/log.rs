@@ -70,7 +70,9 @@ fn draft(data: &str) -> Draft {
 }
 
 fn key(text: &str) -> Option<Key> {
-    Some(Key::new(text.as_bytes()).unwrap())
+    let key = Key::new(text.as_bytes());
+    assert!(key.is_some());
+    key
 }
 
 async fn append(log: &impl Log, data: &str) -> u64 {

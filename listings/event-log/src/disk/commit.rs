@@ -2,10 +2,10 @@
 
 use super::{
     Durability, Files, Options, guarded, milliseconds,
-    segment::{Batch, Fault, Published, Segment},
+    segment::{Batch, Fault, Published, Segment, numbered},
     shelf::{Keys, Shelf},
 };
-use crate::{AppendError, Appended, Draft, Id, Key, Tail};
+use crate::{AppendError, Appended, Draft, Entry, Id, Key, Tail, log::encode};
 use bytes::Bytes;
 use std::{
     collections::{HashMap, VecDeque},
@@ -138,7 +138,7 @@ impl<F: Files> Committer<F> {
                 self.keys.remember(&plan);
                 let newest = plan.first + blocks.len() as u64 - 1;
                 self.shelf.wrote(newest, self.time);
-                self.tail.push(blocks);
+                self.tail.push(blocks.into_iter().map(|it| it.encoded));
                 plan.answer();
                 self.tidy();
             }
@@ -154,10 +154,8 @@ impl<F: Files> Committer<F> {
     }
 
     /// One transaction, and one value in it.
-    fn write(&mut self, plan: &Plan) -> Result<Vec<Bytes>, Fault> {
-        let drafts: Vec<_> = plan.drafts.iter().collect();
-        let first = Id { run: self.shelf.run(), number: plan.first };
-        let (value, ranges) = Batch::encode(first, self.time, &drafts);
+    fn write(&mut self, plan: &Plan) -> Result<Vec<Entry<Bytes>>, Fault> {
+        let value = Batch::encode(plan.first, self.time, &plan.drafts);
         let keys: Vec<_> = plan.keys.iter().map(|(k, p)| (k, *p)).collect();
         let now = Instant::now();
         let is_durable = match self.options.durability {
@@ -173,8 +171,8 @@ impl<F: Files> Committer<F> {
         if is_durable {
             self.flush_at = None;
         }
-        let value = Bytes::from(value);
-        Ok(ranges.into_iter().map(|range| value.slice(range)).collect())
+        let first = Id { run: self.shelf.run(), number: plan.first };
+        Ok(numbered(first, plan.drafts.iter().map(Draft::as_bytes)))
     }
     // ANCHOR_END: committer
 
@@ -261,7 +259,7 @@ impl<F: Files> Committer<F> {
         let run = self.shelf.run();
         let mut wanted = Vec::new();
         for (number, event) in (first..).zip(events) {
-            event.encode(Id { run, number }, &mut wanted);
+            encode(Id { run, number }, event.as_bytes(), &mut wanted);
         }
         let newest = self.shelf.newest();
         let (mut there, mut after) = (Vec::new(), first - 1);
@@ -332,7 +330,7 @@ impl<F: Files> Committer<F> {
             total -= old.bytes;
             self.shelf.remove_oldest()?;
         }
-        self.shelf.keep_from((newest + 1).saturating_sub(kept_events));
+        self.shelf.keep(kept_events);
         Ok(())
     }
     // ANCHOR_END: tidy

@@ -41,10 +41,11 @@ pub trait Files: Send + Sync + 'static {
     /// If that failed: what became of the name is unknown.
     fn publish(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes a file, which somebody may be reading.
+    /// Removes a file, which somebody may be reading. When this returns, no
+    /// power cut brings it back.
     ///
     /// # Errors
-    /// If it is still there.
+    /// If it is still there, or may come back.
     fn remove(&self, name: &str) -> io::Result<()>;
 }
 // ANCHOR_END: files
@@ -116,6 +117,7 @@ impl Files for Folder {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        fs::remove_file(self.path.join(name))?;
+        self.sync()
     }
 }

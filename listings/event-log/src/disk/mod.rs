@@ -69,6 +69,9 @@ pub struct Options {
     /// Whether every page of the newest file is held to its checksum when the
     /// log is opened.
     pub is_checked: bool,
+    /// Whether the files were restored from a copy. What came after the copy
+    /// was made is gone, so another run begins, and readers are told.
+    pub is_restored: bool,
 }
 
 /// When what is written is forced onto the disk.
@@ -100,6 +103,7 @@ impl Default for Options {
             tail_bytes: 1024 * 1024,
             readers: 2,
             is_checked: true,
+            is_restored: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One file of a log: batches of events behind each other.
 
-use crate::{Draft, Entry, Id, Key};
+use crate::{Draft, Entry, Id, Key, log::encode};
 use bytes::Bytes;
 use redb::{
     Builder, Database, Durability, ReadableDatabase, ReadableTable,
@@ -8,7 +8,6 @@ use redb::{
 };
 use std::{
     format,
-    ops::Range,
     string::{String, ToString},
     vec::Vec,
 };
@@ -60,32 +59,22 @@ pub(super) struct Batch<'a> {
 const HEAD: usize = 4 + 8 + 4;
 
 impl<'a> Batch<'a> {
-    /// The value for those drafts, from that ID on.
-    pub(super) fn encode(
-        first: Id,
-        time: u64,
-        drafts: &[&Draft],
-    ) -> (Vec<u8>, Vec<Range<usize>>) {
+    /// The value for those drafts.
+    pub(super) fn encode(first: u64, time: u64, drafts: &[Draft]) -> Vec<u8> {
         let blocks_at = HEAD + 4 * drafts.len();
         let size: usize = drafts.iter().map(|it| it.as_bytes().len()).sum();
-        let mut value =
-            Vec::with_capacity(blocks_at + size + 48 * drafts.len());
+        let mut value = Vec::with_capacity(blocks_at + size);
         value.resize(blocks_at, 0);
-        let mut ranges = Vec::with_capacity(drafts.len());
-        for (number, draft) in (first.number..).zip(drafts) {
-            let start = value.len();
-            draft.encode(Id { number, ..first }, &mut value);
-            ranges.push(start..value.len());
-        }
         value[4..12].copy_from_slice(&time.to_le_bytes());
         value[12..16].copy_from_slice(&small(drafts.len()).to_le_bytes());
-        for (at, range) in ranges.iter().enumerate() {
-            let end = small(range.end - blocks_at).to_le_bytes();
+        for (at, draft) in drafts.iter().enumerate() {
+            value.extend_from_slice(draft.as_bytes());
+            let end = small(value.len() - blocks_at).to_le_bytes();
             value[HEAD + 4 * at..][..4].copy_from_slice(&end);
         }
-        let sum = checksum(first.number, &value[4..]).to_le_bytes();
+        let sum = checksum(first, &value[4..]).to_le_bytes();
         value[..4].copy_from_slice(&sum);
-        (value, ranges)
+        value
     }
 
     /// The batch in a value. `None` if this is not what was written.
@@ -108,29 +97,44 @@ impl<'a> Batch<'a> {
         self.first + self.ends.len() as u64 - 1
     }
 
-    /// Its events behind that number: one copy for all of them.
-    fn entries(&self, after: u64) -> Option<Vec<Entry<Bytes>>> {
+    /// Its events behind that number, with the IDs of that run: one buffer
+    /// for all of them.
+    fn entries(&self, run: u64, after: u64) -> Option<Vec<Entry<Bytes>>> {
         let skipped = (after + 1).saturating_sub(self.first);
         let skipped = usize::try_from(skipped).ok()?;
-        let end = |at: usize| {
-            let end = self.ends.get(at)?;
-            usize::try_from(u32::from_le_bytes(*end)).ok()
-        };
-        let mut start = skipped.checked_sub(1).map_or(Some(0), end)?;
-        let from = start;
-        let all = Bytes::copy_from_slice(self.blocks.get(from..)?);
-        let mut entries = Vec::with_capacity(self.ends.len() - skipped);
-        for at in skipped..self.ends.len() {
-            let end = end(at)?;
-            if end < start || end > self.blocks.len() {
-                return None;
-            }
-            let encoded = all.slice(start - from..end - from);
-            entries.push(Entry { number: self.first + at as u64, encoded });
+        let mut start = 0;
+        let mut drafts = Vec::with_capacity(self.ends.len());
+        for end in self.ends {
+            let end = usize::try_from(u32::from_le_bytes(*end)).ok()?;
+            drafts.push(self.blocks.get(start..end)?);
             start = end;
         }
-        Some(entries)
+        let id = Id { run, number: self.first + skipped as u64 };
+        Some(numbered(id, drafts.into_iter().skip(skipped)))
     }
+}
+
+/// The events as they go over the wire, from that ID on: one buffer for all.
+pub(super) fn numbered<'a>(
+    first: Id,
+    drafts: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Vec<Entry<Bytes>> {
+    // The line of an ID has up to 43 bytes.
+    let size = drafts.clone().map(|draft| draft.len() + 43).sum();
+    let mut all = Vec::with_capacity(size);
+    let mut ends = Vec::with_capacity(drafts.size_hint().0);
+    for (number, draft) in (first.number..).zip(drafts) {
+        encode(Id { number, ..first }, draft, &mut all);
+        ends.push((number, all.len()));
+    }
+    let mut all = Bytes::from(all);
+    let mut start = 0;
+    let entry = |(number, end): (u64, usize)| {
+        let encoded = all.split_to(end - start);
+        start = end;
+        Entry { number, encoded }
+    };
+    ends.into_iter().map(entry).collect()
 }
 
 /// A length below the bound of a batch, which is far below 4 GiB.
@@ -282,6 +286,7 @@ impl<D: ReadableDatabase> Segment<D> {
     /// The events behind that number, up to `newest`: about `max_bytes`.
     pub(super) fn read(
         &self,
+        run: u64,
         after: u64,
         newest: u64,
         max_bytes: usize,
@@ -294,7 +299,7 @@ impl<D: ReadableDatabase> Segment<D> {
         for found in batches.range(from..=newest)? {
             let (first, value) = found?;
             let batch = batch(first.value(), value.value())?;
-            let more = batch.entries(after).ok_or_else(wrong)?;
+            let more = batch.entries(run, after).ok_or_else(wrong)?;
             let follows = entries.last().map_or(after, |it| it.number) + 1;
             if more.first().is_some_and(|it| it.number != follows) {
                 return Err(damaged("numbers are missing"));

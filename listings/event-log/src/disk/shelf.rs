@@ -1,7 +1,7 @@
 //! The files of a log, oldest first.
 
 use super::{
-    Files, Options,
+    Durability, Files, Options,
     segment::{self, Fault, Published, Segment, damaged},
 };
 use crate::{Entry, Gap, Id, Key, ReadError};
@@ -21,6 +21,9 @@ const OPEN: usize = 8;
 
 /// A file that is being made, and of no use after a crash.
 const UNFINISHED: &str = "new";
+
+/// Is there while something is acknowledged that a crash can take.
+const UNSAFE: &str = "unsafe";
 
 // ANCHOR: shelf
 /// All files of a log: the newest, which is written, and those before it.
@@ -60,51 +63,69 @@ pub(super) struct Span {
 pub(super) type Keys = Vec<(Key, Published)>;
 
 impl<F: Files> Shelf<F> {
-    /// Opens the files, or makes the first.
+    /// Opens the files, or makes the first. `run` is for what is new, or has
+    /// lost something.
     pub(super) fn open(
         files: F,
         options: &Options,
         run: u64,
     ) -> io::Result<(Self, Keys)> {
         let names = files.names()?;
-        if names.iter().any(|it| it == UNFINISHED) {
+        let has = |name: &str| names.iter().any(|it| it == name);
+        if has(UNFINISHED) {
             files.remove(UNFINISHED)?;
         }
         let firsts = names.iter().filter_map(|it| segment::first_in(it));
         let mut firsts: Vec<_> = firsts.collect();
         firsts.sort_unstable();
-        if firsts.is_empty() {
-            prepare(&files, Id { run, number: 1 })?;
-            files.publish(UNFINISHED, &segment::name(1))?;
-            firsts.push(1);
-        }
+        let newest = firsts.last().copied();
         let mut found = Found::default();
-        let last = firsts.len() - 1;
-        let mut active = None;
-        for (at, &first) in firsts.iter().enumerate() {
+        for &first in &firsts {
             let name = segment::name(first);
-            let is_active = at == last;
-            let opened = files.open(&name, false)?;
-            let is_checked = is_active && options.is_checked;
-            let segment = Segment::open(opened, first, is_checked)
-                .and_then(|it| found.take(&it, files.len(&name)?).map(|()| it))
+            let file = files.open(&name, false)?;
+            let is_checked = options.is_checked && Some(first) == newest;
+            Segment::open(file, first, is_checked)
+                .and_then(|it| {
+                    found.take(&it, files.len(&name)?)?;
+                    it.close()
+                })
                 .map_err(|fault| told(&name, &fault))?;
-            if is_active {
-                active = Some(segment);
-            } else {
-                segment.close().map_err(|fault| told(&name, &fault))?;
-            }
         }
-        let Found { run, spans, newest, mut keys, .. } = found;
+        let Found { run: old, mut spans, newest, mut keys, .. } = found;
+        let is_lost = options.is_restored || has(UNSAFE);
+        let run = old.filter(|_| !is_lost).unwrap_or(run);
+        if old != Some(run) {
+            // In place of the last one, if that is empty.
+            if spans.back().is_some_and(|it| it.first > newest) {
+                spans.pop_back();
+            }
+            spans.push_back(Span::empty(newest + 1));
+            prepare(&files, Id { run, number: newest + 1 })?;
+            files.publish(UNFINISHED, &segment::name(newest + 1))?;
+        }
+        if options.durability != Durability::Commit {
+            drop(files.open(UNFINISHED, true)?);
+            files.publish(UNFINISHED, UNSAFE)?;
+        } else if has(UNSAFE) {
+            files.remove(UNSAFE)?;
+        }
+        let (Some(oldest), Some(last)) = (spans.front(), spans.back()) else {
+            unreachable!("there is one at least");
+        };
+        let (oldest, name) = (oldest.first, segment::name(last.first));
+        let active =
+            Segment::open(files.open(&name, false)?, last.first, false)
+                .map_err(|fault| told(&name, &fault))?;
+
         keys.sort_unstable_by_key(|(_, published)| published.first);
         let excess = keys.len().saturating_sub(options.kept_keys);
         keys.drain(..excess);
-        let oldest = firsts[0];
         let open = VecDeque::new();
         let state = Mutex::new(State { spans, open, newest, oldest });
-        let active = RwLock::new(active);
-        let run = run.unwrap_or_default();
-        Ok((Self { files, run, state, active }, keys))
+        let active = RwLock::new(Some(active));
+        let shelf = Self { files, run, state, active };
+        shelf.keep(options.kept_events);
+        Ok((shelf, keys))
     }
 
     pub(super) const fn run(&self) -> u64 {
@@ -141,8 +162,8 @@ impl<F: Files> Shelf<F> {
             return Err(Gap::Unknown.into());
         }
         let read = self.in_file_of(after + 1, |segment| match segment {
-            At::Active(it) => it.read(after, newest, max_bytes),
-            At::Complete(it) => it.read(after, newest, max_bytes),
+            At::Active(it) => it.read(self.run, after, newest, max_bytes),
+            At::Complete(it) => it.read(self.run, after, newest, max_bytes),
         })?;
         match read.first() {
             Some(entry) if entry.number == after + 1 => Ok(read),
@@ -330,16 +351,22 @@ impl<F: Files> Shelf<F> {
         self.files.remove(&segment::name(first))
     }
 
-    /// From that number on events are given out.
-    pub(super) fn keep_from(&self, oldest: u64) {
+    /// Gives out the newest so many events, and no others.
+    pub(super) fn keep(&self, events: u64) {
         let mut state = self.lock();
-        state.oldest = state.oldest.max(oldest).min(state.newest + 1);
+        let oldest = (state.newest + 1).saturating_sub(events);
+        state.oldest = state.oldest.max(oldest);
     }
 
-    /// Closes the active file.
+    /// Closes the active file: then all that was written is safe.
     pub(super) fn close(&self) -> Result<(), Fault> {
         let mut active = self.exclusive();
-        active.take().map_or(Ok(()), Segment::close)
+        let Some(segment) = active.take() else { return Ok(()) };
+        segment.close()?;
+        if self.files.names()?.iter().any(|it| it == UNSAFE) {
+            self.files.remove(UNSAFE)?;
+        }
+        Ok(())
     }
     // ANCHOR_END: change
 
@@ -362,6 +389,7 @@ enum At<'a> {
 /// What the files hold, as they are opened.
 #[derive(Default)]
 struct Found {
+    /// That of the last: where something was lost, another began.
     run: Option<u64>,
     spans: VecDeque<Span>,
     newest: u64,
@@ -373,17 +401,13 @@ struct Found {
 impl Found {
     /// Looks at the next file, which has to follow on those before it.
     fn take(&mut self, segment: &Segment, bytes: u64) -> Result<(), Fault> {
-        let run = segment.run()?;
-        if self.run.is_some_and(|it| it != run) {
-            return Err(damaged("it is of another log"));
-        }
         if self.spans.is_empty() {
             self.newest = segment.first - 1;
         } else if segment.first != self.newest + 1 {
             let why = format!("{} should be its first event", self.newest + 1);
             return Err(damaged(&why));
         }
-        self.run = Some(run);
+        self.run = Some(segment.run()?);
         let mut span = Span::empty(segment.first);
         span.bytes = bytes;
         if let Some((begun, newest, ended)) = segment.ends()? {
