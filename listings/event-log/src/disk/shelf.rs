@@ -296,6 +296,8 @@ impl<F: Files> Shelf<F> {
             }
             Err(error) => return Err(error),
         }
+        // What follows on events that may be gone would be a hole.
+        self.write(Segment::flush).map_err(|it| told("the last file", &it))?;
         let bytes = self.active_bytes()?;
         let name = segment::name(first);
         self.files.publish(UNFINISHED, &name)?;
