@@ -13,8 +13,10 @@ use crate::{CHAPTERS, cargo};
 /// The launcher is the same everywhere, and no part of any way.
 const LAUNCHER: &str = "dashboard";
 /// What the chapters' clients stand on, from the second chapter on. The first
-/// is the book's own, and counts as a client.
+/// is the book's own.
 const CLIENT: [&str; 2] = ["event-client", "reqwest"];
+/// What chapter 4's server stands on, the book's own, too.
+const LOG: &str = "event-log";
 
 /// Lines and packages of each chapter, as text.
 ///
@@ -24,9 +26,10 @@ pub fn text() -> io::Result<String> {
     let members = cargo::members()?;
     let names = ["chapter", "server", "client", "both", "start", "all"];
     let mut lines = Table::new(&names, 1);
-    let names =
-        ["chapter", "all", "without the client's", "without default features"];
-    let mut packages = Table::new(&names, 1);
+    let mut packages = Table::new(
+        &["chapter", "all", "without the client's", "without default features"],
+        1,
+    );
     let mut notes = String::new();
     for chapter in CHAPTERS {
         let modules = modules(&source(chapter))?;
@@ -73,12 +76,19 @@ pub fn text() -> io::Result<String> {
             .collect();
         wrap(&mut notes, &format!("    stands on {}", direct.join(", ")));
     }
-    let [client, _] = CLIENT;
-    let modules = modules(&source(client))?;
-    let sum = about(modules.values().map(|module| module.lines).sum());
-    lines.row([client, "0", &sum, "0", "0", &sum].map(str::to_owned));
-    let names: Vec<_> = modules.keys().map(String::as_str).collect();
-    wrap(&mut notes, &format!("{client}: client: {}", names.join(", ")));
+    for (library, side) in [(LOG, "server"), (CLIENT[0], "client")] {
+        let modules = modules(&source(library))?;
+        let sum = about(modules.values().map(|module| module.lines).sum());
+        let cells = names.map(|column| match column {
+            "chapter" => library.to_owned(),
+            "all" => sum.clone(),
+            _ if column == side => sum.clone(),
+            _ => "0".to_owned(),
+        });
+        lines.row(cells);
+        let names: Vec<_> = modules.keys().map(String::as_str).collect();
+        wrap(&mut notes, &format!("{library}: {side}: {}", names.join(", ")));
+    }
     Ok(format!(
         "lines of code, to the nearest ten: without blank lines, comments and \
          tests\n{}\n\

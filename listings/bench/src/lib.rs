@@ -13,7 +13,6 @@
 //! - [`cores`]: a processor for each side
 //! - [`delay`]: how late events come
 //! - [`idle`]: what idle readers cost, in several rounds
-//! - [`proc`]: what the system tells of a process
 //! - [`decoder`], [`encoder`]: bytes to events and back, without a server
 //! - [`rivals`]: what times them beside other people's; [`instructions`]:
 //!   what counts their instructions
@@ -35,7 +34,6 @@ pub mod instructions;
 pub mod machine;
 pub mod others;
 pub mod plot;
-pub mod proc;
 pub mod program;
 pub mod reader;
 pub mod rivals;

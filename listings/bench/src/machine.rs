@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use interop::machine;
+use harness::machine;
 
 use crate::program::Program;
 use crate::table::{grouped, wrap};

@@ -12,8 +12,9 @@ use bench::idle::{self, Plan};
 use bench::others::Contestant;
 use bench::program::Program;
 use bench::servers::{self, shown};
-use bench::{compare, decoder, encoder, instructions, machine, proc, table};
+use bench::{compare, decoder, encoder, instructions, machine, table};
 use clap::{Args, Parser, Subcommand};
+use harness::proc;
 
 /// The most readers: one address has no more ports for them, or few.
 const MOST: i64 = 50_000;

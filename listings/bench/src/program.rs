@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
+use crate::cargo;
 use crate::cores::Cores;
 use crate::reader::Stream;
-use crate::{cargo, proc};
+use harness::proc;
 
 /// How long a server may take to say where it runs.
 const START: Duration = Duration::from_secs(30);
@@ -340,13 +341,12 @@ impl Running {
     /// # Errors
     /// If the process has ended, and everywhere but on Linux.
     pub fn usage(&self) -> io::Result<Usage> {
-        let process = format!("/proc/{}", self.process.child.id());
+        let process = self.process.child.id();
         // First, since looking at descriptors costs the kernel memory too.
-        let of_kernel = ["KernelStack", "PageTables", "Slab"];
-        let kernel = proc::kib("/proc/meminfo", &of_kernel)?;
-        let resident = proc::kib(&format!("{process}/smaps_rollup"), &["Rss"])?;
-        let threads = proc::entries(&format!("{process}/task"))?;
-        let descriptors = proc::entries(&format!("{process}/fd"))?;
+        let kernel = proc::kernel()?;
+        let resident = proc::memory(process)?.resident;
+        let threads = proc::threads(process)?;
+        let descriptors = proc::descriptors(process)?;
         Ok(Usage { resident, threads, descriptors, kernel })
     }
     // ANCHOR_END: usage
@@ -365,8 +365,7 @@ impl Running {
     /// If it has ended, and everywhere but on Linux.
     pub fn memory(&self) -> io::Result<u64> {
         let family = proc::family(self.process.child.id())?.into_iter();
-        let rollup = |process| format!("/proc/{process}/smaps_rollup");
-        family.map(|process| proc::kib(&rollup(process), &["Pss"])).sum()
+        family.map(|process| Ok(proc::memory(process)?.share)).sum()
     }
 
     /// The time that it has had on a processor since it began, with all

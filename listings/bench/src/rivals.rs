@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use crate::machine;
-use crate::proc;
 use crate::table::{grouped, wrap};
+use harness::proc;
 
 /// What such a program printed: lines whose cells stand between tabs.
 #[derive(Clone, Debug, Default)]

@@ -274,7 +274,7 @@ fn what_a_server_started_ends_with_it() {
     let text = format!("sh {}", script.display());
     let program = bench::program::Program::find(&text, "dev").unwrap();
     let running = program.start(1).unwrap();
-    let family = bench::proc::family(running.id()).unwrap();
+    let family = harness::proc::family(running.id()).unwrap();
     let [_, child] = family[..] else { panic!("{family:?}") };
     drop(running);
     // Whoever is its parent now may not have asked for how it ended.

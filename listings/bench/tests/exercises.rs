@@ -4,7 +4,9 @@
 
 use bench::program::{Program, Running, Usage};
 use bench::reader::Readers;
+use harness::proc;
 use std::io;
+use std::process;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 /// What this process holds more, in KiB, while `count` threads wait that have
 /// `stack` bytes of stack each.
 fn cost_of_stacks(count: usize, stack: usize) -> io::Result<u64> {
-    let resident = || bench::proc::kib("/proc/self/smaps_rollup", &["Rss"]);
+    let resident = || proc::memory(process::id()).map(|it| it.resident);
     let before = resident()?;
     let gate = Mutex::new(());
     let (here, started) = mpsc::channel();

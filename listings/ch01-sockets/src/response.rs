@@ -75,10 +75,22 @@ impl Head {
             .take_while(|line| !line.is_empty());
         let status = status(lines.next().unwrap_or_default())
             .ok_or(Malformed("its first line is no HTTP/1 status line"))?;
-        let mut fields = Vec::new();
+        let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
+        let malformed = Malformed("a line of its head is no header field");
         for line in lines {
-            let (name, value) = header_field(line)
-                .ok_or(Malformed("a line of its head is no header field"))?;
+            if line.starts_with(b" ") || line.starts_with(b"\t") {
+                // It goes on with the value before it. A server must refuse
+                // that, and a client must read it (RFC 9112 §5.2).
+                let (_, value) = fields.last_mut().ok_or(malformed)?;
+                let more = line.trim_ascii();
+                if !is_text(more) {
+                    return Err(malformed);
+                }
+                value.push(b' ');
+                value.extend_from_slice(more);
+                continue;
+            }
+            let (name, value) = header_field(line).ok_or(malformed)?;
             fields.push((name.to_owned(), value.to_owned()));
         }
         let framing = Framing::of(&fields)?;

@@ -185,7 +185,8 @@ fn heads() {
         "SSH-2.0-x\r\n\r\n",
         "\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nA: b\r\n folded\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n folded\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\r\n \x07\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n",
@@ -196,6 +197,10 @@ fn heads() {
     ] {
         parse(bad).expect_err(bad);
     }
+    let folded = "HTTP/1.1 200 OK\r\nA: b;\r\n\t c: d\n e\r\nF: g\r\n\r\n";
+    let (head, _) = parse(folded).unwrap().unwrap();
+    assert_eq!(head.field("a"), Some(&b"b; c: d e"[..]));
+    assert_eq!(head.field("f"), Some(&b"g"[..]));
 }
 
 /// Serves each response to one connection, and returns the requests.

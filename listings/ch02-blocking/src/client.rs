@@ -158,7 +158,10 @@ fn http_client(timeout: Option<Duration>) -> reqwest::Result<Client> {
         // Each connection is one stream: none is kept for a second request.
         .pool_max_idle_per_host(0)
         // Streams of this machine are not to go through a proxy.
-        .no_proxy();
+        .no_proxy()
+        // A value that goes on in the next line: a client must read it
+        // (RFC 9112 §5.2).
+        .http1_allow_obsolete_multiline_headers_in_responses(true);
     #[cfg(feature = "tls")]
     let http = http.tls_backend_preconfigured(tls::config());
     http.build()

@@ -208,6 +208,16 @@ fn a_coding_that_codes_nothing_is_read() {
     }
 }
 
+/// Proxies and old servers fold a long value into several lines.
+#[test]
+fn a_folded_value_is_read() {
+    let stream = STREAM
+        .replace("text/event-stream", "text/event-stream;\r\n\tcharset=utf-8");
+    assert_ne!(stream, STREAM);
+    let response = format!("{stream}\r\nretry: 1\ndata: x\n\n");
+    assert_eq!(endings(&[&response]), ["the server ended the stream"]);
+}
+
 #[test]
 fn a_status_of_the_callers_choice_is_come_back_from() {
     let (url, server) = serve(&[

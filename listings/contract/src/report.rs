@@ -4,6 +4,7 @@ use std::fmt;
 
 use event_stream::drives_a_terminal;
 use serde_json::{Value, json};
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, fill};
 
 use crate::http::{Field, HIDDEN, SHOWN};
 
@@ -444,28 +445,12 @@ fn wrapped(label: &str, text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    let width = 74 - label.len();
-    let mut line = String::new();
-    let mut lines = Vec::new();
-    for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
-        if !line.is_empty() && line.chars().count() + 1 + word.len() > width {
-            lines.push(std::mem::take(&mut line));
-        } else if !line.is_empty() {
-            line.push(' ');
-        }
-        while line.chars().count() + word.len() > width {
-            let rest = word.split_off(width - line.chars().count());
-            line.extend(word);
-            lines.push(std::mem::take(&mut line));
-            word = rest;
-        }
-        line.extend(word);
-    }
-    lines.push(line);
-    let lines = lines.iter().enumerate().map(|(index, line)| {
-        let label = if index == 0 { label } else { "      " };
-        format!("    {label:0$}{line}\n", label.len().min(6))
-    });
-    lines.collect()
+    let first = format!("    {label}");
+    let options = Options::new(78)
+        .initial_indent(&first)
+        .subsequent_indent("          ")
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    fill(text, options) + "\n"
 }

@@ -36,7 +36,10 @@ pub fn http() -> ClientBuilder {
         .pool_max_idle_per_host(0)
         // Not by a proxy that the environment happens to name: it may hold
         // back what comes in small pieces.
-        .no_proxy();
+        .no_proxy()
+        // A value that goes on in the next line: a client must read it
+        // (RFC 9112 §5.2).
+        .http1_allow_obsolete_multiline_headers_in_responses(true);
     #[cfg(feature = "tls")]
     let http = http.tls_backend_preconfigured(tls::config());
     http

@@ -61,6 +61,22 @@ async fn a_cut_is_told_from_an_end() {
     assert_eq!(script.heads().await.len(), 5);
 }
 
+/// Proxies and old servers fold a long value into several lines.
+#[tokio::test]
+async fn a_folded_value_is_read() {
+    let stream = STREAM
+        .replace("text/event-stream", "text/event-stream;\r\n\tcharset=utf-8");
+    assert_ne!(stream, STREAM);
+    let script = Script::new([
+        format!("{stream}\r\nretry: 1\ndata: x\n\n"),
+        "HTTP/1.1 204 No Content\r\n\r\n".into(),
+    ])
+    .await;
+    let (_, given_up) = all(script.request()).await;
+    assert!(given_up.is_none(), "{given_up:?}");
+    assert_eq!(script.heads().await.len(), 2);
+}
+
 #[tokio::test]
 async fn what_no_wait_will_mend_is_given_up() {
     let elsewhere = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ";

@@ -5,10 +5,15 @@
 //! - [`transcript`]: holds the committed output of programs true
 //! - [`browser`]: a real browser, for tests of pages
 //! - [`needs`]: what a test needs, fetched or told
+//! - [`table`]: what the programs that measure print; [`machine`]: above it
+//! - [`proc`]: what the system tells of a process
 
 pub mod browser;
 pub mod chapter;
+pub mod machine;
 pub mod needs;
+pub mod proc;
+pub mod table;
 pub mod transcript;
 
 /// A number with a comma before each three digits.

@@ -11,7 +11,7 @@
 //! - [`rules`]: the rules of the format, and what keeps them
 //! - [`curl`], [`chromium`]: what is no client by itself, made one; [`lines`]:
 //!   what they print
-//! - [`table`]: what is printed; [`machine`], [`versions`]: above it
+//! - [`table`]: what is printed; [`versions`]: above it
 //! - [`cargo`]: builds what is started
 
 pub mod cargo;
@@ -20,7 +20,6 @@ pub mod contracts;
 pub mod curl;
 pub mod fields;
 pub mod lines;
-pub mod machine;
 pub mod models;
 pub mod pairs;
 pub mod peers;

@@ -12,8 +12,7 @@ use interop::lines::Lines;
 use interop::pairs;
 use interop::peers::{CLIENTS, Needs, Peer, Programs, SERVERS};
 use interop::{
-    chromium, curl, fields, machine, models, proxies, rules, setup, table,
-    versions,
+    chromium, curl, fields, models, proxies, rules, setup, table, versions,
 };
 
 /// Other people's servers and clients of Server-Sent Events, beside the book's.
@@ -209,7 +208,7 @@ fn run(command: Command, args: &[String]) -> io::Result<u8> {
         "models" => versions::of_models(),
         _ => String::new(),
     };
-    let head = machine::header()?;
+    let head = harness::machine::header()?;
     let text = format!("$ {}\n{head}{with}{text}", command_line(args));
     if write {
         table::write(name, &text)?;

@@ -102,7 +102,7 @@ fn soak(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     let text = format!(
         "$ cargo run{profile} -p soak -- --minutes {minutes} \
          --readers {readers} --seed {seed}\n{}\n{}",
-        report::header(&options, node.ok().as_deref()),
+        report::header(&options, node.ok().as_deref())?,
         report::text(&outcome),
     );
     if cli.write {

@@ -1,6 +1,6 @@
 //! What came of a soak, as text that the book can show.
 
-use harness::grouped;
+use harness::{grouped, machine};
 
 use crate::{
     ledger::Counts,
@@ -11,54 +11,38 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    env,
     fmt::{self, Write},
-    fs,
-    process::{self, Command},
-    thread,
-    time::{Duration, SystemTime},
+    io, process,
+    time::Duration,
 };
 
 /// The samples that are shown.
 const ROWS: usize = 11;
 
 /// Where, when, with what, and how.
-#[must_use]
-pub fn header(options: &Options, node: Option<&str>) -> String {
-    let date = humantime::format_rfc3339_seconds(SystemTime::now());
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let processor = read("/proc/cpuinfo");
-    let processor = processor
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let processor = processor.map_or(env::consts::ARCH, |(_, name)| name);
-    let (system, kernel) =
-        (env::consts::OS, read("/proc/sys/kernel/osrelease"));
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let rustc = Command::new(rustc).arg("--version").output();
-    let rustc = rustc.map_or_else(
-        |_| "rustc".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-    );
+///
+/// # Errors
+/// If the system, or rustc, does not tell.
+pub fn header(options: &Options, node: Option<&str>) -> io::Result<String> {
+    let date = machine::date();
+    let computer = machine::machine()?;
+    let (system, compiler) = (machine::system(), machine::compiler()?);
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let node = node.map_or_else(
         || "none: chapter 5's client does not read".to_owned(),
         ToOwned::to_owned,
     );
     let (every, heartbeat) = (roles::EVERY, roles::HEARTBEAT);
-    format!(
+    Ok(format!(
         "date      {date}\n\
-         machine   {processor}, {cores} cores\n\
-         system    {system} {}\n\
-         compiler  {}, profile {profile}\n\
+         machine   {computer}\n\
+         system    {system}\n\
+         compiler  {compiler}, profile {profile}\n\
          node      {node}\n\
          pace      an event every {every:?}, a heartbeat after {heartbeat:?}\n\
          seed      {}\n",
-        kernel.trim(),
-        rustc.trim(),
         options.seed,
-    )
+    ))
 }
 
 /// All that there is to say of it.

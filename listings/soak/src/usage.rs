@@ -1,7 +1,6 @@
-//! What a process holds. Linux tells it in `/proc`; elsewhere nobody does, and
-//! then it is not measured.
+//! What a process holds. Only Linux tells; elsewhere it is not measured.
 
-use std::fs;
+use harness::proc;
 
 /// What a process holds at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,16 +16,9 @@ impl Usage {
     /// tell, or there is no such process.
     #[must_use]
     pub fn of(process: u32) -> Option<Self> {
-        // `VmRSS` in `status` is cheaper, and may be off by what the kernel
-        // has not counted yet.
-        let memory = format!("/proc/{process}/smaps_rollup");
-        let memory = fs::read_to_string(memory).ok()?;
-        let resident = memory
-            .lines()
-            .find_map(|line| line.strip_prefix("Rss:"))
-            .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())?;
-        let descriptors = fs::read_dir(format!("/proc/{process}/fd")).ok()?;
-        Some(Self { resident, descriptors: descriptors.count() as u64 })
+        let resident = proc::memory(process).ok()?.resident;
+        let descriptors = proc::descriptors(process).ok()? as u64;
+        Some(Self { resident, descriptors })
     }
 }
 
@@ -89,20 +81,5 @@ mod tests {
         let leaps: Vec<u64> = (0..60).map(|n| 5_000 + n * 7 % 13).collect();
         assert!(Trend::of(&leaps, 10).is_flat());
         assert!(Trend::of(&[], 0).is_flat());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_descriptor_is_counted() {
-        use super::Usage;
-        use std::{fs::File, process};
-        let before = Usage::of(process::id()).unwrap();
-        let files = [0; 100].map(|_: u8| File::open("/dev/null").unwrap());
-        let after = Usage::of(process::id()).unwrap();
-        // Other tests of this process open files at the same time.
-        assert!(after.descriptors >= before.descriptors + 90);
-        assert!(after.resident > 0);
-        drop(files);
-        assert_eq!(Usage::of(u32::MAX), None);
     }
 }
