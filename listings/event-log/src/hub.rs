@@ -23,7 +23,7 @@ use tokio::{
 };
 
 /// The longest time without a heartbeat: a year, which no connection lasts.
-const LONGEST: Duration = Duration::from_hours(365 * 24);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How many events a reader takes from the history at a time. A reader that
 /// stalls holds on to no more than these when the history has dropped them.

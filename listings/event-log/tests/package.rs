@@ -18,9 +18,17 @@ fn the_package_is_the_library_and_its_licences() {
         "LICENSE-APACHE",
         "LICENSE-MIT",
         "README.md",
+        "src/disk/commit.rs",
+        "src/disk/files.rs",
+        "src/disk/mod.rs",
+        "src/disk/segment.rs",
+        "src/disk/shelf.rs",
         "src/history.rs",
         "src/hub.rs",
         "src/lib.rs",
+        "src/log.rs",
+        "src/memory.rs",
+        "src/tail.rs",
     ];
     assert_eq!(list, expected);
 }

@@ -139,8 +139,9 @@ impl<F: Files> Committer<F> {
                 let newest = plan.first + blocks.len() as u64 - 1;
                 self.shelf.wrote(newest, self.time);
                 self.tail.push(blocks.into_iter().map(|it| it.encoded));
-                plan.answer();
+                // Ahead of the answer: who has it finds all in order.
                 self.tidy();
+                plan.answer();
             }
             Ok(Err(fault)) => {
                 let why = self.fail(&fault);

@@ -92,13 +92,13 @@ impl Default for Options {
         const MIB: u64 = 1024 * 1024;
         Self {
             durability: Durability::Commit,
-            kept_age: Duration::from_hours(7 * 24),
+            kept_age: Duration::from_secs(7 * 24 * 60 * 60),
             kept_events: u64::MAX,
             kept_bytes: 1024 * MIB,
             segment_bytes: 64 * MIB,
             max_append: 256 * 1024,
             kept_keys: 100_000,
-            kept_keys_age: Duration::from_hours(24),
+            kept_keys_age: Duration::from_secs(24 * 60 * 60),
             tail_events: 1024,
             tail_bytes: 1024 * 1024,
             readers: 2,
