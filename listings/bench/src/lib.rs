@@ -16,6 +16,7 @@
 //! - [`decoder`], [`encoder`]: bytes to events and back, without a server
 //! - [`rivals`]: what times them beside other people's; [`instructions`]:
 //!   what counts their instructions
+//! - [`log`]: events to a disk
 //! - [`machine`]: where and when it was measured
 //! - [`plot`]: a table's figures, drawn for a page
 //! - [`compare`]: what can be counted without running anything
@@ -31,6 +32,7 @@ pub mod delay;
 pub mod encoder;
 pub mod idle;
 pub mod instructions;
+pub mod log;
 pub mod machine;
 pub mod others;
 pub mod plot;

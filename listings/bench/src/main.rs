@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use bench::idle::{self, Plan};
 use bench::others::Contestant;
 use bench::program::Program;
 use bench::servers::{self, shown};
-use bench::{compare, decoder, encoder, instructions, machine, table};
+use bench::{compare, decoder, encoder, instructions, log, machine, table};
 use clap::{Args, Parser, Subcommand};
 use harness::proc;
 
@@ -60,6 +61,24 @@ enum Command {
     EncoderProfile {
         /// Write the file that the book shows, too:
         /// listings/bench/transcripts/encoder-profile.txt
+        #[arg(long)]
+        write: bool,
+    },
+    /// Events that become durable, beside what the disk can do
+    Log {
+        /// A folder of the disk: what is written there is gone afterwards
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+        /// How often each is measured
+        #[arg(long, default_value_t = 5,
+              value_parser = clap::value_parser!(u8).range(1..))]
+        rounds: u8,
+        /// For how long each time
+        #[arg(long, value_name = "TIME", default_value = "2s",
+              value_parser = humantime::parse_duration)]
+        time: Duration,
+        /// Write the file that the book shows, too:
+        /// listings/bench/transcripts/log.txt
         #[arg(long)]
         write: bool,
     },
@@ -212,6 +231,9 @@ fn run(command: Command) -> io::Result<()> {
         }
         Command::EncoderProfile { write } => {
             ("encoder-profile", write, instructions::of_encoder()?)
+        }
+        Command::Log { folder, rounds, time, write } => {
+            ("log", write, log::measure(&folder, rounds, time)?)
         }
         // A test holds what this prints, and writes it.
         Command::Compare => ("compare", false, compare::text()?),

@@ -12,7 +12,6 @@ use std::{
     vec::Vec,
 };
 
-// ANCHOR: memory
 /// A [`Log`] that is gone with its process: what is appended is safe at once,
 /// since a reader that comes back after a restart is told of another run.
 #[derive(Debug)]
@@ -138,7 +137,6 @@ impl Log for Memory {
         Ok(number.max(self.tail.oldest() - 1))
     }
 }
-// ANCHOR_END: memory
 
 impl State {
     /// Forgets what concerns events that are no longer kept.

@@ -10,7 +10,6 @@ use std::{
 };
 use tokio::sync::watch;
 
-// ANCHOR: tail
 /// The newest events of a log, within a bound. Readers that are level wait
 /// here; one that is further behind reads the log itself.
 pub struct Tail {
@@ -45,6 +44,7 @@ impl Tail {
         }
     }
 
+    // ANCHOR: push
     /// Shows events that are safe: they follow on the newest.
     pub fn push(&self, events: impl IntoIterator<Item = Bytes>) {
         let newest = {
@@ -71,6 +71,7 @@ impl Tail {
             is_new
         });
     }
+    // ANCHOR_END: push
 
     /// The newest number that may be shown, and its changes.
     #[must_use]
@@ -139,7 +140,6 @@ impl Tail {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-// ANCHOR_END: tail
 
 impl fmt::Debug for Tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

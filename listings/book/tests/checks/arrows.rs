@@ -71,9 +71,12 @@ fn allowed(name: &str, import: &str, is_dev: bool) -> bool {
         "harness" => matches!(import, FORMAT | "contract"),
         // They start programs, and hold them against the contract.
         "interop" => matches!(import, FORMAT | "contract" | "harness"),
-        "bench" => {
-            matches!(import, FORMAT | "contract" | "harness" | "interop")
-        }
+        "bench" => matches!(
+            import,
+            FORMAT | "contract" | "event-log" | "harness" | "interop"
+        ),
+        // It tries the log on a disk that fails.
+        "powercut" => matches!(import, FORMAT | "event-log" | "harness"),
         // They try what the chapters are made of.
         "fuzz" => {
             import == FORMAT

@@ -41,7 +41,6 @@ pub(super) struct Append {
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
-// ANCHOR: committer
 /// Writes what has come together as one transaction, then shows it to the
 /// readers, then answers those who published it: group commit.
 pub(super) struct Committer<F> {
@@ -80,6 +79,7 @@ impl<F: Files> Committer<F> {
         Self { shelf, tail, keys, options, time, flush_at: None, state }
     }
 
+    // ANCHOR: commit
     /// Runs until nobody can append any more, and closes the files.
     pub(super) fn run(mut self, waiting: &Receiver<Append>) {
         loop {
@@ -153,6 +153,7 @@ impl<F: Files> Committer<F> {
             }
         }
     }
+    // ANCHOR_END: commit
 
     /// One transaction, and one value in it.
     fn write(&mut self, plan: &Plan) -> Result<Vec<Entry<Bytes>>, Fault> {
@@ -175,7 +176,6 @@ impl<F: Files> Committer<F> {
         let first = Id { run: self.shelf.run(), number: plan.first };
         Ok(numbered(first, plan.drafts.iter().map(Draft::as_bytes)))
     }
-    // ANCHOR_END: committer
 
     // ANCHOR: failure
     /// After a write that failed: what to tell those who wait.
@@ -277,7 +277,6 @@ impl<F: Files> Committer<F> {
         (there == wanted).then_some(()).ok_or(AppendError::OtherContent)
     }
 
-    // ANCHOR: tidy
     /// What there is to do while nobody publishes.
     fn idle(&mut self) {
         if self.flush_at.is_some_and(|at| at <= Instant::now()) {
@@ -334,7 +333,6 @@ impl<F: Files> Committer<F> {
         self.shelf.keep(kept_events);
         Ok(())
     }
-    // ANCHOR_END: tidy
 }
 
 /// What one transaction will write, and what to answer then.

@@ -109,7 +109,6 @@ impl Default for Options {
 }
 // ANCHOR_END: options
 
-// ANCHOR: disk
 /// A [`Log`] on disk. Its threads end, and its files are closed, when it is
 /// dropped.
 pub struct Disk<F: Files = Folder> {
@@ -247,7 +246,6 @@ impl<F: Files> Log for Disk<F> {
         self.on_thread(move |shelf| shelf.before(time)).await
     }
 }
-// ANCHOR_END: disk
 
 impl<F: Files> Drop for Disk<F> {
     fn drop(&mut self) {

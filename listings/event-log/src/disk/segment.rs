@@ -76,6 +76,7 @@ impl<'a> Batch<'a> {
         value[..4].copy_from_slice(&sum);
         value
     }
+    // ANCHOR_END: batch
 
     /// The batch in a value. `None` if this is not what was written.
     pub(super) fn decode(first: u64, value: &'a [u8]) -> Option<Self> {
@@ -150,7 +151,6 @@ fn checksum(first: u64, rest: &[u8]) -> u32 {
     hasher.update(rest);
     hasher.finalize()
 }
-// ANCHOR_END: batch
 
 /// What was published under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,6 @@ pub(super) struct Segment<D = Database> {
     database: D,
 }
 
-// ANCHOR: write
 impl Segment {
     /// A new segment for events from that ID on, in an empty file.
     pub(super) fn create(
@@ -245,7 +244,6 @@ fn insert_keys(
     }
     Ok(())
 }
-// ANCHOR_END: write
 
 impl Segment<redb::ReadOnlyDatabase> {
     /// Opens a segment that is complete, beside others who read it.
@@ -258,7 +256,6 @@ impl Segment<redb::ReadOnlyDatabase> {
     }
 }
 
-// ANCHOR: read
 impl<D: ReadableDatabase> Segment<D> {
     /// The run in it.
     pub(super) fn run(&self) -> Result<u64, Fault> {
@@ -353,7 +350,6 @@ impl<D: ReadableDatabase> Segment<D> {
 fn batch(first: u64, value: &[u8]) -> Result<Batch<'_>, Fault> {
     Batch::decode(first, value).ok_or_else(wrong)
 }
-// ANCHOR_END: read
 
 fn builder() -> Builder {
     let mut builder = Builder::new();

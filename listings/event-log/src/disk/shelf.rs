@@ -25,7 +25,6 @@ const UNFINISHED: &str = "new";
 /// Is there while something is acknowledged that a crash can take.
 const UNSAFE: &str = "unsafe";
 
-// ANCHOR: shelf
 /// All files of a log: the newest, which is written, and those before it.
 pub(super) struct Shelf<F> {
     files: F,
@@ -57,7 +56,6 @@ pub(super) struct Span {
     /// Its length, if it is complete.
     pub(super) bytes: u64,
 }
-// ANCHOR_END: shelf
 
 /// What was published under keys, oldest first.
 pub(super) type Keys = Vec<(Key, Published)>;
@@ -146,7 +144,6 @@ impl<F: Files> Shelf<F> {
         self.lock().spans.iter().copied().collect()
     }
 
-    // ANCHOR: read
     /// The events behind that number, up to `newest`: about `max_bytes` of
     /// them, out of one file.
     pub(super) fn read(
@@ -252,9 +249,7 @@ impl<F: Files> Shelf<F> {
         }
         Ok(segment)
     }
-    // ANCHOR_END: read
 
-    // ANCHOR: change
     /// Writes a batch to the active file.
     pub(super) fn write<T>(
         &self,
@@ -370,7 +365,6 @@ impl<F: Files> Shelf<F> {
         }
         Ok(())
     }
-    // ANCHOR_END: change
 
     /// The active file while nobody else has it.
     fn exclusive(&self) -> RwLockWriteGuard<'_, Option<Segment>> {

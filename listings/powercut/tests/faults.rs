@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use ch06_durable::simulated::World;
 use event_log::{
     AppendError, Disk, Draft, Gap, Log, disk::Options, event_stream::Event,
 };
 use fastrand::Rng;
+use powercut::simulated::World;
 use tokio::time::sleep;
 
 fn open(world: &World) -> Disk<World> {

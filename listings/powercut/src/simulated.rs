@@ -12,7 +12,6 @@ use std::{
 /// What a disk writes as one, or not at all: mostly. See [`World::cut`].
 const SECTOR: usize = 512;
 
-// ANCHOR: world
 /// A disk with one folder, as the programs and the power see it. A clone is
 /// the same disk.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +47,6 @@ enum Change {
     Write(usize, Vec<u8>),
     Length(usize),
 }
-// ANCHOR_END: world
 
 impl World {
     /// An empty disk.

@@ -1,6 +1,6 @@
-//! The programs of chapter 6: see `--help`.
+//! A log on disk, to publish to and to read, and to cut the power of: see
+//! `--help`.
 
-use ch06_durable::powercut::{self, Report};
 use clap::{Parser, Subcommand};
 use event_log::{
     Disk, Draft, Log,
@@ -8,6 +8,7 @@ use event_log::{
     event_stream::Event,
 };
 use futures::{StreamExt, stream};
+use powercut::cut::{self, Report};
 use std::{
     error::Error,
     io::{self, BufRead, Write},
@@ -17,7 +18,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// A history that outlives its process.
+/// A log on disk.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -46,7 +47,7 @@ enum Command {
     },
     /// Publishes on a simulated disk, cuts its power at random moments, and
     /// says what that took.
-    Powercut {
+    Cut {
         /// The first seed: the same seed cuts at the same moments.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -55,7 +56,7 @@ enum Command {
         seeds: u64,
         /// When what is written is forced onto the disk: none, interval or
         /// commit.
-        #[arg(long, default_value = "commit", value_parser = powercut::policy)]
+        #[arg(long, default_value = "commit", value_parser = cut::policy)]
         policy: Durability,
     },
 }
@@ -71,8 +72,8 @@ fn main() -> ExitCode {
                 Command::Read { folder, after } => {
                     read(&folder, after.as_deref()).await.map(|()| true)
                 }
-                Command::Powercut { seed, seeds, policy } => {
-                    let report = cut(seed, seeds, policy).await?;
+                Command::Cut { seed, seeds, policy } => {
+                    let report = seeded(seed, seeds, policy).await?;
                     println!("{report}");
                     Ok(report.is_clean())
                 }
@@ -134,10 +135,10 @@ async fn read(folder: &Path, after: Option<&str>) -> Done<()> {
     }
 }
 
-async fn cut(first: u64, seeds: u64, policy: Durability) -> Done<Report> {
+async fn seeded(first: u64, seeds: u64, policy: Durability) -> Done<Report> {
     let mut report = Report::default();
     for seed in (first..).take(usize::try_from(seeds)?) {
-        let one = powercut::run(seed, policy).await;
+        let one = cut::run(seed, policy).await;
         report.add(one.map_err(|why| format!("seed {seed}: {why}"))?);
     }
     Ok(report)

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use ch06_durable::powercut::{Report, policy, run};
+use powercut::cut::{Report, policy, run};
 
 async fn seeds(name: &str, seeds: u64) -> Report {
     let mut report = Report::default();

@@ -14,7 +14,7 @@ use std::{
 const KILLS: u64 = 20;
 
 fn program(args: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ch06-durable"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_powercut"));
     command.args(args).arg(folder);
     command
 }
@@ -59,6 +59,7 @@ fn there(folder: &Path) -> BTreeMap<String, String> {
     blocks.collect()
 }
 
+// ANCHOR: killed
 #[test]
 fn whatever_was_acknowledged_outlives_the_process() {
     let folder = tempfile::tempdir().unwrap();
@@ -78,3 +79,4 @@ fn whatever_was_acknowledged_outlives_the_process() {
         assert!(there.contains_key(&format!("{run}-{number}")), "{number}");
     }
 }
+// ANCHOR_END: killed
