@@ -9,6 +9,7 @@ mod support;
 mod arrows;
 mod built;
 mod listings;
+mod minutes;
 mod packages;
 mod prose;
 mod readme;
