@@ -28,7 +28,7 @@ const QUEUE: usize = 64;
 /// What a program gets to end in, once its stdin is closed.
 const GRACE: Duration = Duration::from_millis(300);
 /// Time from one event of the chapter's server to the next.
-const EVERY: &str = "1s";
+const EVERY: &str = "2s";
 
 /// The event types of a run: what cargo says while it builds the program, a
 /// line of either side, and why the run ended.

@@ -128,6 +128,12 @@ impl Program {
 }
 
 impl Programs {
+    /// Where the workspace is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The chapters of the workspace at `root`. Nothing is built yet.
     #[must_use]
     pub fn new(root: PathBuf) -> Arc<Self> {

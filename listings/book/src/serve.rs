@@ -71,6 +71,7 @@ pub async fn serve(
     let app = Router::new()
         .route("/live/edition", get(edition))
         .route("/live/run/{chapter}", get(live::run))
+        .nest("/listings", Router::new().fallback(source))
         .fallback(file)
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))
         .with_state(Arc::clone(&site));
@@ -155,6 +156,35 @@ async fn file(State(site): State<Arc<Site>>, request: Request) -> Response {
     }
 }
 // ANCHOR_END: file
+
+/// A file of a listing, as text: where a caption leads.
+async fn source(State(site): State<Arc<Site>>, request: Request) -> Response {
+    // What was built or installed there is no listing, nor is what is hidden;
+    // and no listing's name has to be encoded.
+    let mut parts = request.uri().path().split('/');
+    let is_listing = parts.all(|part| {
+        let is_foreign = matches!(part, "target" | "node_modules");
+        !is_foreign && !part.starts_with('.') && !part.contains('%')
+    });
+    let mut files = ServeDir::new(site.programs.root().join("listings"))
+        .append_index_html_on_directories(false);
+    let found =
+        if is_listing { files.try_call(request).await.ok() } else { None };
+    let found = found.filter(|answer| answer.status().is_success());
+    let Some(answer) = found else {
+        return (StatusCode::NOT_FOUND, "No listing is there.\n")
+            .into_response();
+    };
+    let mut answer = answer.map(Body::new);
+    for (name, value) in [
+        // No page of a listing is one of the book's.
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
 
 // ANCHOR: edition
 /// Tells the page which edition is newest, and where the page of chapter 5

@@ -52,6 +52,32 @@ fn gives_nothing_from_outside_the_book() {
     assert_eq!(book.get("/one.html", "").0, 200);
 }
 
+/// A caption leads to the file that it names.
+#[test]
+fn gives_the_files_of_the_listings_as_text() {
+    let book = Book::of(support::whole_book(), &[]);
+    let (status, answer) = book.get("/listings/book/src/serve.rs", "");
+    assert_eq!(status, 200);
+    assert!(answer.contains("content-type: text/plain; charset=utf-8"));
+    assert!(answer.contains("fn gives") || answer.contains("fn source"));
+    let (_, page) = book.get("/listings/ch05-browser/page/index.html", "");
+    assert!(page.contains("content-type: text/plain; charset=utf-8"));
+    for path in [
+        "book/src",
+        "book/src/none.rs",
+        "../Cargo.toml",
+        "%2e%2e/Cargo.toml",
+        "book/../../Cargo.toml",
+        "book/target/x",
+        ".gitignore",
+        "book/%2egit",
+    ] {
+        let (status, page) = book.get(&format!("/listings/{path}"), "");
+        assert!(status == 404 || status == 400, "{path}: {status}");
+        assert!(!page.contains("[workspace"), "{path}");
+    }
+}
+
 #[test]
 fn answers_only_to_its_own_name() {
     let book = Book::start(&[]);

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
                 pages::chapter_5_is_alive_in_its_pages,
                 pages::chapter_5_comes_alive_in_plain_files,
                 pages::the_book_finds_what_is_searched,
+                pages::what_people_type_leads_to_its_page,
+                pages::a_page_can_be_copied_from_and_walked,
                 pages::keys_reach_what_a_mouse_does,
                 frame::a_page_appears_when_its_server_does,
                 frame::a_page_that_is_gone_gives_way,

@@ -321,6 +321,73 @@ pub(crate) fn the_book_finds_what_is_searched() {
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
+/// What people type leads first to the page that has it.
+pub(crate) fn what_people_type_leads_to_its_page() {
+    let browser = Browser::start();
+    let book = Book::of(whole_book(), &[]);
+    let root = format!("http://127.0.0.1:{}/", book.port);
+    for (word, pages) in [
+        ("LLM", &["what.html", "ch03-models.html"][..]),
+        ("OpenAI", &["what.html", "ch03-models.html"]),
+        ("nginx", &["what.html", "in-between.html"]),
+        ("buffering", &["what.html", "in-between.html"]),
+        ("Cloudflare", &["what.html", "in-between.html"]),
+        ("cookie", &["what.html", "ch05-browser.html"]),
+        ("TLS", &["what.html", "ch03-hyper.html", "event-client.html"]),
+        ("timeout", &["what.html", "ch03-hyper.html", "ch04-axum.html"]),
+        ("disconnect", &["what.html", "ch03-hyper.html"]),
+        ("docker", &["what.html"]),
+        ("deploy", &["what.html", "event-stream/reconnection.html"]),
+        ("login", &["what.html", "ch05-browser.html"]),
+    ] {
+        browser.open(&root);
+        browser.press("/");
+        let is_ready = "document.activeElement.id === 'mdbook-searchbar'";
+        browser.wait(is_ready);
+        browser.press(word);
+        let result = "document.querySelector('#mdbook-searchresults a')";
+        browser.wait(&format!("{result} !== null"));
+        let first = browser.script(&format!("new URL({result}.href).pathname"));
+        let first = first.as_str().unwrap().trim_start_matches('/').to_owned();
+        assert!(pages.contains(&&*first), "{word}: {first}");
+    }
+}
+
+/// The copy button, captions, the link past the bar, names of neighbours.
+pub(crate) fn a_page_can_be_copied_from_and_walked() {
+    let browser = Browser::start();
+    let book = Book::of(whole_book(), &[]);
+    let root = format!("http://127.0.0.1:{}/", book.port);
+    browser.open(&format!("{root}ch01-sockets.html"));
+    let copied = "[...document.querySelectorAll('code.language-console')] \
+                  .map((code) => code.innerText)";
+    let copied = browser.script(copied);
+    let copied: Vec<_> = copied.as_array().unwrap().iter().collect();
+    assert_eq!(copied[0], "cargo run -p ch01-sockets -- server\n");
+    for text in copied {
+        let text = text.as_str().unwrap();
+        assert!(!text.contains("$ ") && !text.contains("HTTP/1.1"), "{text}");
+    }
+    browser.press(keys::TAB);
+    let focused = "document.activeElement.textContent";
+    assert_eq!(browser.script(focused), "Skip to the text");
+    let names = "[...document.querySelectorAll('.around a')] \
+                 .map((link) => link.textContent).join('|')";
+    let expected = "What arrives: delivery|1.1. Behind a proxy";
+    assert_eq!(browser.script(names), expected);
+    // Every caption's file is there.
+    let files = "[...document.querySelectorAll('figcaption a[href]')] \
+                 .map((link) => link.href)";
+    let files = browser.script(files);
+    let files = files.as_array().unwrap();
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        let file = file.as_str().unwrap();
+        let path = file.strip_prefix(&*root).unwrap();
+        assert_eq!(book.get(&format!("/{path}"), "").0, 200, "{path}");
+    }
+}
+
 pub(crate) fn keys_reach_what_a_mouse_does() {
     let browser = Browser::start();
     let book = Book::of(whole_book(), &[]);
