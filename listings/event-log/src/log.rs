@@ -117,6 +117,7 @@ impl Key {
         fits.then(|| Self(Bytes::copy_from_slice(key)))
     }
 
+    #[cfg(feature = "disk")]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

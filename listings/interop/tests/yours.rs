@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     run_each(&[
         ("it_keeps_the_contract", needs, contract),
         ("it_ends_with_its_readers_there", needs, stop),
+        ("half_a_request_does_not_hold_up_its_end", needs, half),
     ])
 }
 
@@ -84,6 +85,37 @@ fn contract() {
 #[cfg(unix)]
 fn stop() {
     build().unwrap();
+    let (mut server, _, addr) = served();
+    let reader = reader(&addr);
+    terminate(&server);
+    assert!(server.wait().unwrap().success());
+    // The chunk that says that the response is whole.
+    let rest: Vec<_> = reader.lines().map(Result::unwrap).collect();
+    assert_eq!(rest[rest.len() - 2..], ["0", ""]);
+}
+
+/// A peer that has sent half of a request, and sends no more.
+#[cfg(unix)]
+fn half() {
+    build().unwrap();
+    let (mut server, _, addr) = served();
+    let mut peer = std::net::TcpStream::connect(&addr).unwrap();
+    std::io::Write::write_all(&mut peer, b"GET /events HTTP/1.1\r\n").unwrap();
+    // Behind it in the queue: when this one is served, that one is taken.
+    let mut reader = reader(&addr);
+    terminate(&server);
+    assert!(server.wait().unwrap().success());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut rest).unwrap();
+    assert!(rest.ends_with("\r\n0\r\n\r\n"), "{rest:?}");
+}
+
+#[cfg(not(unix))]
+fn half() {}
+
+/// A server, its stdout, and where it listens.
+#[cfg(unix)]
+fn served() -> (Child, BufReader<std::process::ChildStdout>, String) {
     let mut server = Command::new(program())
         .arg("127.0.0.1:0")
         .stdout(Stdio::piped())
@@ -93,7 +125,13 @@ fn stop() {
     let mut stdout = BufReader::new(server.stdout.take().unwrap());
     stdout.read_line(&mut said).unwrap();
     let url = said.trim().rsplit(' ').next().unwrap();
-    let addr = url.split('/').nth(2).unwrap();
+    let addr = url.split('/').nth(2).unwrap().to_owned();
+    (server, stdout, addr)
+}
+
+/// A reader that has had its first event.
+#[cfg(unix)]
+fn reader(addr: &str) -> BufReader<std::net::TcpStream> {
     let mut reader = std::net::TcpStream::connect(addr).unwrap();
     let ask = b"GET /events HTTP/1.1\r\nHost: test\r\n\r\n";
     std::io::Write::write_all(&mut reader, ask).unwrap();
@@ -103,11 +141,7 @@ fn stop() {
         line.clear();
         assert_ne!(reader.read_line(&mut line).unwrap(), 0, "it is a stream");
     }
-    terminate(&server);
-    assert!(server.wait().unwrap().success());
-    // The chunk that says that the response is whole.
-    let rest: Vec<_> = reader.lines().map(Result::unwrap).collect();
-    assert_eq!(rest[rest.len() - 2..], ["0", ""]);
+    reader
 }
 
 #[cfg(unix)]

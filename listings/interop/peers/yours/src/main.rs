@@ -51,9 +51,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(publish(app.hub.clone()));
     tokio::spawn(stop(app.stop.clone(), signal(SignalKind::terminate())?));
     let routes = Router::new().route("/events", get(events));
-    axum::serve(listener, routes.with_state(app.clone()))
-        .with_graceful_shutdown(app.stop.cancelled_owned())
-        .await?;
+    let serve = axum::serve(listener, routes.with_state(app.clone()))
+        .with_graceful_shutdown(app.stop.clone().cancelled_owned());
+    tokio::select! {
+        ended = serve.into_future() => ended?,
+        // Who has sent half a request would hold up the end.
+        () = async {
+            app.stop.cancelled().await;
+            time::sleep(Duration::from_secs(2)).await;
+        } => {}
+    }
     Ok(())
 }
 
