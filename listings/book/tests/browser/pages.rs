@@ -332,13 +332,16 @@ pub(crate) fn what_people_type_leads_to_its_page() {
         ("nginx", &["what.html", "in-between.html"]),
         ("buffering", &["what.html", "in-between.html"]),
         ("Cloudflare", &["what.html", "in-between.html"]),
-        ("cookie", &["what.html", "ch05-browser.html"]),
-        ("TLS", &["what.html", "ch03-hyper.html", "event-client.html"]),
-        ("timeout", &["what.html", "ch03-hyper.html", "ch04-axum.html"]),
+        ("cookie", &["what.html", "ch05-limits.html"]),
+        ("TLS", &["what.html", "ch03-connections.html", "event-client.html"]),
+        (
+            "timeout",
+            &["what.html", "ch03-connections.html", "ch04-layers.html"],
+        ),
         ("disconnect", &["what.html", "ch03-hyper.html"]),
         ("docker", &["what.html"]),
         ("deploy", &["what.html", "event-stream/reconnection.html"]),
-        ("login", &["what.html", "ch05-browser.html"]),
+        ("login", &["what.html", "ch05-limits.html"]),
     ] {
         browser.open(&root);
         browser.press("/");
@@ -373,7 +376,7 @@ pub(crate) fn a_page_can_be_copied_from_and_walked() {
     assert_eq!(browser.script(focused), "Skip to the text");
     let names = "[...document.querySelectorAll('.around a')] \
                  .map((link) => link.textContent).join('|')";
-    let expected = "What arrives: delivery|1.1. Behind a proxy";
+    let expected = "What arrives: delivery|1.1. A client on a socket";
     assert_eq!(browser.script(names), expected);
     // Every caption's file is there.
     let files = "[...document.querySelectorAll('figcaption a[href]')] \

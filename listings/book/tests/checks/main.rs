@@ -8,6 +8,7 @@ mod support;
 
 mod arrows;
 mod built;
+mod length;
 mod listings;
 mod minutes;
 mod packages;

@@ -43,7 +43,7 @@ fn check(root: &Path) -> Vec<Problem> {
 
 /// The words of running text of a page, or of a section with its subsections:
 /// without code, figures and solutions.
-fn words(pages: &[File], target: &str) -> Option<usize> {
+pub(crate) fn words(pages: &[File], target: &str) -> Option<usize> {
     let (path, section) = target.split_once('#').unwrap_or((target, ""));
     // A folder's page is written so.
     let path = Path::new("src").join(path.replace("index.html", "README.md"));
