@@ -11,7 +11,7 @@
 //! - [`rules`]: the rules of the format, and what keeps them
 //! - [`curl`], [`chromium`]: what is no client by itself, made one; [`lines`]:
 //!   what they print
-//! - [`table`]: what is printed; [`versions`]: above it
+//! - [`table`]: what is printed; [`versions`]: above it; [`shown`]: for a page
 //! - [`cargo`]: builds what is started
 
 pub mod cargo;
@@ -29,5 +29,6 @@ mod rivals;
 pub mod rules;
 pub mod scope;
 pub mod setup;
+pub mod shown;
 pub mod table;
 pub mod versions;
